@@ -1,0 +1,1 @@
+"""Raw layer: everything received from Kafka, verbatim."""

@@ -1,0 +1,1 @@
+"""Aggregates per user and window, exact for events of any lateness."""

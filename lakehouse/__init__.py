@@ -1,0 +1,1 @@
+"""What every room stands on: settings, contracts, Spark, the runner, local servers, the command line."""

@@ -1,0 +1,199 @@
+"""The table contracts: the single place where a column of a Delta table is named, typed and explained.
+
+A column is a ``str``, so it is used wherever Spark, polars or SQL want a name, and a misspelt one fails at
+import. Types are those of Delta's schema JSON, which Spark and delta-rs both read, so that nothing here needs
+a JVM. Times are timestamps in UTC with microseconds; counts are 64-bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+DeltaType = str | dict[str, Any]
+
+
+def _array(element: DeltaType) -> DeltaType:
+    return {"type": "array", "elementType": element, "containsNull": True}
+
+
+STRINGS = _array("string")
+HEADERS = _array(
+    {
+        "type": "struct",
+        "fields": [
+            {"name": "key", "type": "string", "nullable": True, "metadata": {}},
+            {"name": "value", "type": "binary", "nullable": True, "metadata": {}},
+        ],
+    }
+)
+
+
+class Column(str):
+    """A column's name that knows its type, comment and whether it may be null."""
+
+    type: DeltaType
+    comment: str
+    nullable: bool
+
+    def __new__(cls, name: str, type: DeltaType, comment: str, *, nullable: bool = True) -> Column:
+        column = super().__new__(cls, name)
+        column.type = type
+        column.comment = comment
+        column.nullable = nullable
+        return column
+
+
+class Table:
+    """A contract: subclasses name the table, its key, its partitioning and its columns, in order."""
+
+    name: ClassVar[str]
+    comment: ClassVar[str]
+    key: ClassVar[tuple[Column, ...]]
+    partition_by: ClassVar[tuple[Column, ...]] = ()
+    properties: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def columns(cls) -> tuple[Column, ...]:
+        return tuple(value for value in vars(cls).values() if isinstance(value, Column))
+
+    @classmethod
+    def schema_json(cls) -> str:
+        """The schema as Delta's JSON, comments included."""
+        fields = [
+            {"name": str(c), "type": c.type, "nullable": c.nullable, "metadata": {"comment": c.comment}}
+            for c in cls.columns()
+        ]
+        return json.dumps({"type": "struct", "fields": fields})
+
+
+class BronzeEvents(Table):
+    name = "bronze.user_events"
+    comment = "Everything received from Kafka, as it came; append-only; nothing judged."
+
+    source_id = Column("source_id", "string", "The topic's id: a topic made anew is another source.", nullable=False)
+    partition = Column("partition", "integer", "Kafka partition.", nullable=False)
+    offset = Column("offset", "long", "Kafka offset within the partition.", nullable=False)
+    message_key = Column("key", "binary", "Message key as received.")
+    value = Column("value", "binary", "Message value as received, malformed bytes too.")
+    headers = Column("headers", HEADERS, "Message headers as received.")
+    topic = Column("topic", "string", "Topic's name.", nullable=False)
+    kafka_timestamp = Column("kafka_timestamp", "timestamp", "The broker's time of append.", nullable=False)
+    ingested_at = Column("ingested_at", "timestamp", "Start of the micro-batch that took it.", nullable=False)
+    ingest_date = Column("ingest_date", "date", "Day (UTC) of ingested_at.", nullable=False)
+
+    key = (source_id, partition, offset)
+    partition_by = (ingest_date,)
+
+
+class SilverEvents(Table):
+    name = "silver.events"
+    comment = "One row for each real event: typed, valid, unique."
+
+    event_id = Column("event_id", "string", "The producer's id, else a SHA-256 of the content.", nullable=False)
+    user_id = Column("user_id", "string", "Who acted.", nullable=False)
+    event_type = Column("event_type", "string", "One of the known event types.", nullable=False)
+    event_time = Column("event_time", "timestamp", "When the user acted.", nullable=False)
+    session_id = Column("session_id", "string", "The session, where the producer has one.")
+    product_id = Column("product_id", "string", "The product.")
+    category = Column("category", "string", "The product's category.")
+    price = Column("price", "decimal(18,4)", "Price of one item, in the event's currency.")
+    quantity = Column("quantity", "integer", "Number of items.")
+    currency = Column("currency", "string", "ISO 4217 code.")
+    properties = Column("properties", "string", "Every other field of the event, as a JSON object.")
+    source_id = Column("source_id", "string", "Coordinates: the source.", nullable=False)
+    partition = Column("partition", "integer", "Coordinates: Kafka partition.", nullable=False)
+    offset = Column("offset", "long", "Coordinates: Kafka offset.", nullable=False)
+    kafka_timestamp = Column("kafka_timestamp", "timestamp", "The broker's time of append.", nullable=False)
+    event_date = Column("event_date", "date", "Day (UTC) of event_time.", nullable=False)
+
+    key = (event_id, event_time)
+    partition_by = (event_date,)
+
+
+class SilverDuplicates(Table):
+    name = "silver.duplicates"
+    comment = "The copies: valid rows whose event is already in silver.events under other coordinates."
+
+    source_id = Column("source_id", "string", "Coordinates: the source.", nullable=False)
+    partition = Column("partition", "integer", "Coordinates: Kafka partition.", nullable=False)
+    offset = Column("offset", "long", "Coordinates: Kafka offset.", nullable=False)
+    event_id = Column("event_id", "string", "The event that it copies.", nullable=False)
+    event_time = Column("event_time", "timestamp", "The time of that event.", nullable=False)
+
+    key = (source_id, partition, offset)
+
+
+class SilverQuarantine(Table):
+    name = "silver.quarantine"
+    comment = "Every row refused, as received, with all its reasons."
+
+    source_id = Column("source_id", "string", "The topic's id.", nullable=False)
+    partition = Column("partition", "integer", "Kafka partition.", nullable=False)
+    offset = Column("offset", "long", "Kafka offset within the partition.", nullable=False)
+    message_key = Column("key", "binary", "Message key as received.")
+    value = Column("value", "binary", "Message value as received.")
+    headers = Column("headers", HEADERS, "Message headers as received.")
+    topic = Column("topic", "string", "Topic's name.", nullable=False)
+    kafka_timestamp = Column("kafka_timestamp", "timestamp", "The broker's time of append.", nullable=False)
+    ingested_at = Column("ingested_at", "timestamp", "Start of the micro-batch that took it.", nullable=False)
+    ingest_date = Column("ingest_date", "date", "Day (UTC) of ingested_at.", nullable=False)
+    reasons = Column("reasons", STRINGS, "Every predicate that it failed, by name.", nullable=False)
+    quarantined_at = Column("quarantined_at", "timestamp", "Start of the micro-batch that refused it.", nullable=False)
+    resolved_by = Column("resolved_by", "string", "Coordinates of the corrected row that replaces it.")
+
+    key = (source_id, partition, offset)
+    partition_by = (ingest_date,)
+
+
+class FunnelSummary(Table):
+    name = "gold.funnel_summary"
+    comment = "A user's funnel in one window of event time; exact for events of any lateness."
+
+    window_start = Column("window_start", "timestamp", "Start of the window, inclusive.", nullable=False)
+    window_end = Column("window_end", "timestamp", "End of the window, exclusive.", nullable=False)
+    user_id = Column("user_id", "string", "The user.", nullable=False)
+    num_views = Column("num_views", "long", "Events of type view.", nullable=False)
+    num_add_to_cart = Column("num_add_to_cart", "long", "Events of type add_to_cart.", nullable=False)
+    num_purchases = Column("num_purchases", "long", "Events of type purchase.", nullable=False)
+    num_events = Column("num_events", "long", "Events of any type.", nullable=False)
+    sessions = Column("sessions", "long", "Distinct sessions; a lower bound once sessions_capped.", nullable=False)
+    first_event_time = Column("first_event_time", "timestamp", "Earliest event.", nullable=False)
+    last_event_time = Column("last_event_time", "timestamp", "Latest event.", nullable=False)
+    late_events = Column(
+        "late_events", "long", "Events older than the watermark when their batch began; of this run.", nullable=False
+    )
+    is_final = Column("is_final", "boolean", "The watermark has passed window_end; of this run.", nullable=False)
+    session_ids = Column("session_ids", STRINGS, "The distinct sessions, sorted, up to a cap.", nullable=False)
+    sessions_capped = Column("sessions_capped", "boolean", "session_ids has reached its cap.", nullable=False)
+    window_date = Column("window_date", "date", "Day (UTC) of window_start.", nullable=False)
+
+    key = (user_id, window_start)
+    partition_by = (window_date,)
+    properties = {"delta.enableChangeDataFeed": "true"}
+
+
+class FunnelWindows(Table):
+    name = "gold.funnel_windows"
+    comment = "The funnel of all users in one window, so that a page reads a row and not every user's."
+
+    window_start = Column("window_start", "timestamp", "Start of the window, inclusive.", nullable=False)
+    window_end = Column("window_end", "timestamp", "End of the window, exclusive.", nullable=False)
+    event_type = Column("event_type", "string", "Event type.", nullable=False)
+    num_events = Column("num_events", "long", "Events of the type in the window.", nullable=False)
+    window_date = Column("window_date", "date", "Day (UTC) of window_start.", nullable=False)
+
+    key = (window_start, event_type)
+    partition_by = (window_date,)
+    properties = {"delta.enableChangeDataFeed": "true"}
+
+
+TABLES: tuple[type[Table], ...] = (
+    BronzeEvents,
+    SilverEvents,
+    SilverDuplicates,
+    SilverQuarantine,
+    FunnelSummary,
+    FunnelWindows,
+)

@@ -1,0 +1,43 @@
+"""Where the services of a running stack answer; written by whoever started them, read by everyone else."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+
+from lakehouse.errors import LakehouseError
+from lakehouse.home import Home
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Addresses of the services; the Postgres ones are ``postgresql://`` with the role's password."""
+
+    kafka: str
+    """HOST:PORT of the broker."""
+    postgres_owner: str
+    """Owner of the database: migrations and roles only."""
+    postgres_writer: str
+    """May insert, update and delete rows of the mirrors; used by the streams."""
+    postgres_reader: str
+    """May only read; used by the dashboard and the API."""
+    api: str
+    """http:// address of the REST API."""
+    dashboard: str
+    """http:// address of the dashboard."""
+
+    def save(self, home: Home) -> None:
+        """Writes the file that others read, readable by the owner only."""
+        part = home.endpoints.with_suffix(".part")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(self), file, indent=1)
+        part.replace(home.endpoints)
+
+    @classmethod
+    def load(cls, home: Home) -> Endpoints:
+        """Raises LakehouseError where nothing has been started under this home."""
+        try:
+            return cls(**json.loads(home.endpoints.read_text()))
+        except FileNotFoundError:
+            raise LakehouseError(f"nothing is running under {home.root}; start it with `lakehouse up`") from None

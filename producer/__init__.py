@@ -1,0 +1,1 @@
+"""Sources of events: a simulator, and the replay of files."""

@@ -1,0 +1,1 @@
+"""What can be trusted: the audit of the books."""

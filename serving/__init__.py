@@ -1,0 +1,1 @@
+"""Postgres mirrors of the tables and the REST API."""

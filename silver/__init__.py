@@ -1,0 +1,1 @@
+"""Clean layer: typed, valid, unique events; and the rows that are not."""
