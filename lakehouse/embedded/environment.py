@@ -1,0 +1,32 @@
+"""What a child of the project's own is told by its environment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lakehouse.settings import Settings
+
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+}
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Makes a child's ``load_settings()`` give these settings, wherever they came from here, and libraries
+    keep their usage to themselves. Its output is not buffered, so that a log tells the last line too."""
+    told = {
+        f"LAKEHOUSE_{name.upper()}": _text(getattr(settings, name))
+        for name in settings.model_fields_set | {"home"}
+        if getattr(settings, name) is not None
+    }
+    return {**NO_TELEMETRY, "PYTHONUNBUFFERED": "1", **told}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)

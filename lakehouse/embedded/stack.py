@@ -1,0 +1,242 @@
+"""What a stack is made of: where its services will answer, and the spec of each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lakehouse.embedded import kafka, postgres
+from lakehouse.embedded.environment import child_environment
+from lakehouse.embedded.java import find_java
+from lakehouse.embedded.ports import LOOPBACK, Door, assign
+from lakehouse.embedded.process import Service
+from lakehouse.embedded.secrets import Secrets, load_secrets
+from lakehouse.endpoints import Endpoints
+from lakehouse.errors import LakehouseError
+from lakehouse.home import Home
+from lakehouse.settings import Settings
+
+KAFKA = "kafka"
+POSTGRES = "postgres"
+MIGRATE = "migrate"
+WRITER = "writer"
+API = "api"
+DASHBOARD = "dashboard"
+SIMULATOR = "simulator"
+
+SERVERS = frozenset({KAFKA, POSTGRES})
+"""What a single command may need."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided before anything is started."""
+
+    endpoints: Endpoints
+    services: tuple[Service, ...]
+
+
+def plan_servers(settings: Settings, home: Home, need: frozenset[str]) -> Plan:
+    """Kafka, Postgres or both, as far as ``need`` names them and the settings name none of their own.
+
+    An address that is not needed is the empty string. Raises LakehouseError where a port is taken.
+    """
+    need = _embedded(settings, need)
+    ports = assign(_doors(settings, need))
+    endpoints = _endpoints(settings, home, ports)
+    return Plan(endpoints, tuple(_servers(settings, home, need, ports, endpoints)))
+
+
+def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
+    """The full stack. Raises LakehouseError where a port is taken or there is too little disk."""
+    require_disk(settings, home)
+    need = _embedded(settings, SERVERS)
+    ports = assign(_doors(settings, need | {API, DASHBOARD}))
+    endpoints = _endpoints(settings, home, ports)
+    services = list(_servers(settings, home, need | {MIGRATE}, ports, endpoints))
+    kafka_first = tuple({KAFKA} & need)
+    java = find_java(settings)
+    services += [
+        _python(
+            WRITER,
+            ("-m", "lakehouse.writer"),
+            settings,
+            healthy=_listens(home.socket),
+            after=(*kafka_first, MIGRATE),
+            env={"JAVA_HOME": str(java.home)},
+            stop_timeout_s=20.0,
+        ),
+        _python(
+            API,
+            ("-m", "serving.api"),
+            settings,
+            healthy=_answers_http(f"{endpoints.api}/healthz"),
+            after=(MIGRATE,),
+        ),
+        _dashboard(settings, endpoints),
+    ]
+    if simulate:
+        after = (*kafka_first, WRITER)  # the writer has made the topic by then
+        services.append(_python(SIMULATOR, ("-m", "producer.live"), settings, after=after))
+    return Plan(endpoints, tuple(services))
+
+
+def require_disk(settings: Settings, home: Home) -> None:
+    """Raises LakehouseError where the disk of the home has less left than the setting min_free_disk_mb."""
+    free = shutil.disk_usage(home.root).free // (1024 * 1024)
+    if free < settings.min_free_disk_mb:
+        raise LakehouseError(
+            f"the disk of {home.root} has {free} MB left, less than LAKEHOUSE_MIN_FREE_DISK_MB="
+            f"{settings.min_free_disk_mb}; free some, move the home (LAKEHOUSE_HOME) or lower the setting"
+        )
+
+
+def _embedded(settings: Settings, need: Iterable[str]) -> frozenset[str]:
+    """``need`` less what runs elsewhere."""
+    elsewhere = {KAFKA: settings.kafka_bootstrap, POSTGRES: settings.postgres_dsn}
+    return frozenset(name for name in need if not elsewhere[name])
+
+
+def _doors(settings: Settings, services: frozenset[str]) -> list[Door]:
+    doors = [
+        Door(KAFKA, "LAKEHOUSE_KAFKA_PORT", LOOPBACK, settings.kafka_port),
+        Door(POSTGRES, "LAKEHOUSE_POSTGRES_PORT", LOOPBACK, settings.postgres_port),
+        Door(API, "LAKEHOUSE_API_PORT", settings.bind_address, settings.api_port),
+        Door(DASHBOARD, "LAKEHOUSE_DASHBOARD_PORT", settings.bind_address, settings.dashboard_port),
+    ]
+    chosen = [door for door in doors if door.service in services]
+    if KAFKA in services:
+        chosen.append(Door("kafka controller", "", LOOPBACK, 0))
+    return chosen
+
+
+def _endpoints(settings: Settings, home: Home, ports: dict[str, int]) -> Endpoints:
+    secrets = load_secrets(home)
+    return Endpoints(
+        kafka=settings.kafka_bootstrap or (f"{LOOPBACK}:{ports[KAFKA]}" if KAFKA in ports else ""),
+        **_postgres_addresses(settings, secrets, ports.get(POSTGRES)),
+        api=f"http://{_visible(settings)}:{ports[API]}" if API in ports else "",
+        dashboard=f"http://{_visible(settings)}:{ports[DASHBOARD]}" if DASHBOARD in ports else "",
+    )
+
+
+def _postgres_addresses(settings: Settings, secrets: Secrets, port: int | None) -> dict[str, str]:
+    roles = {postgres.WRITER: secrets.postgres_writer, postgres.READER: secrets.postgres_reader}
+    if settings.postgres_dsn:
+        owner = settings.postgres_dsn
+        return {
+            "postgres_owner": owner,
+            "postgres_writer": postgres.as_role(owner, postgres.WRITER, roles[postgres.WRITER]),
+            "postgres_reader": postgres.as_role(owner, postgres.READER, roles[postgres.READER]),
+        }
+    if port is None:
+        return dict.fromkeys(("postgres_owner", "postgres_writer", "postgres_reader"), "")
+    return {
+        "postgres_owner": postgres.dsn(postgres.OWNER, secrets.postgres_owner, LOOPBACK, port),
+        "postgres_writer": postgres.dsn(postgres.WRITER, roles[postgres.WRITER], LOOPBACK, port),
+        "postgres_reader": postgres.dsn(postgres.READER, roles[postgres.READER], LOOPBACK, port),
+    }
+
+
+def _visible(settings: Settings) -> str:
+    """The host to show and to ask: where the doors listen on every address, loopback is one of them."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(settings.bind_address, settings.bind_address)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
+
+
+def _servers(
+    settings: Settings, home: Home, need: frozenset[str], ports: dict[str, int], endpoints: Endpoints
+) -> Iterable[Service]:
+    if KAFKA in need:
+        java = find_java(settings)
+        yield kafka.kafka_service(settings, home, java, ports[KAFKA], ports["kafka controller"])
+    if POSTGRES in need:
+        yield postgres.postgres_service(home, ports[POSTGRES], load_secrets(home).postgres_owner)
+    if need & {POSTGRES, MIGRATE} and endpoints.postgres_owner and find_spec("serving.migrate"):
+        yield _python(MIGRATE, ("-m", "serving.migrate"), settings, after=tuple({POSTGRES} & need), task=True)
+
+
+def _dashboard(settings: Settings, endpoints: Endpoints) -> Service:
+    package = find_spec("dashboard")
+    if package is None or not package.submodule_search_locations:
+        raise LakehouseError("the package `dashboard` is not installed; reinstall the project")
+    address = urlsplit(endpoints.dashboard)
+    options = {
+        "server.address": settings.bind_address,
+        "server.port": str(address.port),
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+    }
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    app = Path(package.submodule_search_locations[0]) / "app.py"
+    return _python(
+        DASHBOARD,
+        ("-m", "streamlit", "run", str(app), *arguments),
+        settings,
+        healthy=_answers_http(f"{endpoints.dashboard}/_stcore/health"),
+        after=(MIGRATE,),
+    )
+
+
+def _python(
+    name: str,
+    arguments: tuple[str, ...],
+    settings: Settings,
+    *,
+    healthy: Callable[[], bool] = lambda: True,
+    after: tuple[str, ...] = (),
+    env: dict[str, str] | None = None,
+    task: bool = False,
+    stop_timeout_s: float = 10.0,
+) -> Service:
+    """A service of the project's own, in this interpreter."""
+    return Service(
+        name=name,
+        argv=(sys.executable, *arguments),
+        healthy=healthy,
+        after=after,
+        env={**child_environment(settings), **(env or {})},
+        task=task,
+        stop_timeout_s=stop_timeout_s,
+    )
+
+
+def _listens(path: Path) -> Callable[[], bool]:
+    """A health check: a Unix socket accepts a connection."""
+
+    def check() -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(os.fspath(path))
+            except OSError:
+                return False
+        return True
+
+    return check
+
+
+def _answers_http(url: str) -> Callable[[], bool]:
+    """A health check: a GET is answered with 200."""
+
+    def check() -> bool:
+        try:
+            # Loopback or an address of this machine: no proxy has a say in it.
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(url, timeout=2.0) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    return check
