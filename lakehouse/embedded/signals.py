@@ -1,0 +1,28 @@
+"""Being asked to stop."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequest:
+    """Within it, Ctrl-C, SIGTERM and SIGHUP are noted instead of ending the process."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        self._before = {asking: signal.signal(asking, self._note) for asking in ASKING}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for asking, handler in self._before.items():
+            signal.signal(asking, handler)
+
+    def _note(self, _signum: int, _frame: FrameType | None) -> None:
+        self.asked = True
