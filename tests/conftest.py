@@ -28,7 +28,7 @@ def home(settings: Settings) -> Home:
 
 
 @pytest.fixture(scope="session")
-def endpoints(settings: Settings, home: Home) -> Iterator[Endpoints]:
+def endpoints(settings: Settings) -> Iterator[Endpoints]:
     """Kafka and Postgres, started on first use, Postgres with its migrations run; api and dashboard are empty."""
     with services(settings, {"kafka", "postgres"}) as started:
         yield started

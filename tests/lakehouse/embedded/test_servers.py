@@ -30,12 +30,14 @@ def test_the_database_is_postgres_18_that_asks_for_a_password_and_flushes(postgr
         psycopg2.connect(f"postgresql://{user.partition(':')[0]}:wrong@{server}")
 
 
-def test_passwords_are_readable_by_the_owner_only(postgres: Endpoints, home: Home) -> None:
+@pytest.mark.usefixtures("postgres")
+def test_passwords_are_readable_by_the_owner_only(home: Home) -> None:
     assert home.secrets.stat().st_mode & 0o077 == 0
     assert home.endpoints.stat().st_mode & 0o077 == 0
 
 
-def test_a_second_command_on_the_home_is_told_to_wait(settings: Settings, endpoints: Endpoints) -> None:
-    with pytest.raises(LakehouseError, match=r"another lakehouse command \(pid \d+\) runs its own servers"):
-        with services(settings, {"kafka"}):
-            pass
+@pytest.mark.usefixtures("endpoints")
+def test_a_second_command_on_the_home_is_told_to_wait(settings: Settings) -> None:
+    refusal = r"another lakehouse command \(pid \d+\) runs its own servers"
+    with pytest.raises(LakehouseError, match=refusal), services(settings, {"kafka"}):
+        pass

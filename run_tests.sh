@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs the tests; needs nothing but python3. Options are those of pytest: `./run_tests.sh -m "not slow"`.
+set -euo pipefail
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+. "$ROOT/.ci/uv.sh"
+cd "$ROOT"
+exec "$UV" run pytest "$@"
