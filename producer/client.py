@@ -47,8 +47,11 @@ class Sender(Protocol):
         Raises LakehouseError where an earlier message could not be delivered or the buffer does not drain.
         """
 
-    def flush(self) -> None:
-        """Waits until the broker has every message; raises LakehouseError where it does not take them."""
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Waits until the broker has every message, by default as long as a delivery may take.
+
+        Raises LakehouseError where it does not take them in that time.
+        """
 
     def close(self) -> None:
         """Lets go of the connection, without waiting for what is not delivered; may be called twice."""
@@ -121,8 +124,8 @@ class ConfluentSender:
             self._producer.poll(0)
             self._raise_failure()
 
-    def flush(self) -> None:
-        left = self._producer.flush(self._timeout_s + CONNECT_TIMEOUT_S)
+    def flush(self, timeout_s: float | None = None) -> None:
+        left = self._producer.flush(self._timeout_s + CONNECT_TIMEOUT_S if timeout_s is None else timeout_s)
         self._raise_failure()
         if left:
             raise _undelivered(self._bootstrap, left, "no answer in time")
@@ -201,11 +204,11 @@ class KafkaPythonSender:
         future.add_errback(self._failed)
         self._sent += 1
 
-    def flush(self) -> None:
+    def flush(self, timeout_s: float | None = None) -> None:
         from kafka.errors import KafkaError
 
         try:
-            self._producer.flush(self._timeout_s + CONNECT_TIMEOUT_S)
+            self._producer.flush(self._timeout_s + CONNECT_TIMEOUT_S if timeout_s is None else timeout_s)
         except KafkaError as error:
             raise _undelivered(self._bootstrap, 1, error) from None
         self._raise_failure()

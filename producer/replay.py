@@ -8,7 +8,6 @@ as copies, while two real events that look alike stay two.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from producer.mappings import Mapping as EventMapping
 from producer.mappings import check_columns
 from producer.pace import Pace
 from producer.rejects import Rejects
+from producer.stop import Stop
 from producer.survey import Answers, Ordinals, Sessions, digest
 
 SURVEYING: Final = "reading"
@@ -101,7 +101,7 @@ def replay(
     scratch: Path,
     *,
     pace: Pace,
-    stop: threading.Event,
+    stop: Stop,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
 ) -> Replayed:
@@ -144,9 +144,7 @@ def replay(
 class _Sending:
     """The second pass."""
 
-    def __init__(
-        self, plan: Plan, sender: Sender, rejects: Rejects, answers: Answers, pace: Pace, stop: threading.Event
-    ) -> None:
+    def __init__(self, plan: Plan, sender: Sender, rejects: Rejects, answers: Answers, pace: Pace, stop: Stop) -> None:
         self._mapper = Mapper(plan.mapping, plan.columns)
         self._sender = sender
         self._rejects = rejects
@@ -192,7 +190,7 @@ class _Sending:
         return value
 
 
-def _survey(plan: Plan, scratch: Path, stop: threading.Event, progress: Progress) -> Answers:
+def _survey(plan: Plan, scratch: Path, stop: Stop, progress: Progress) -> Answers:
     """The first pass. A damaged file is surveyed as far as it can be read; the second pass says so."""
     mapping = plan.mapping
     ordinals = None if mapping.id_is_named else Ordinals(scratch)
