@@ -218,7 +218,7 @@ def _csv_rows(columns: list[str], lines: Iterator[str], read: int) -> Iterator[L
         text = taken[0] if len(taken) == 1 else "".join(taken)
         if bad is None and len(cells) != len(columns):
             bad = (WRONG_COLUMNS, f"{len(cells)} where the header names {len(columns)}") if cells else (EMPTY_LINE, "")
-        if len(text) >= MAX_LINE_CHARS:
+        if len(text) >= MAX_LINE_CHARS and (bad is None or len(taken) == 1):
             bad = TOO_LONG, f"more than {MAX_LINE_CHARS:,} characters"
         if bad is not None:
             if len(taken) > 1:
