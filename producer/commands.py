@@ -52,12 +52,13 @@ def produce(
       lakehouse produce --events 600 --rate 20
       lakehouse produce --events 1000000 --from 2024-01-01 --to 2024-07-01 --seed 3
     """
+    from dataclasses import asdict
     from datetime import UTC, datetime
     from itertools import islice
 
     from producer.client import KafkaPythonSender
     from producer.pace import Pace
-    from producer.produce import config_of, span_of
+    from producer.produce import Produced, ProduceStopped, config_of, span_of
     from producer.produce import produce as send
     from producer.progress import reporting
     from producer.simulator import simulate
@@ -71,16 +72,22 @@ def produce(
         since=_moment("--from", since),
         until=_moment("--to", until),
     )
+
+    def answer(result: Produced) -> None:
+        _answer({"topic": settings.topic, **asdict(result)} if json else None, result.sentence, settings.topic)
+
     simulated = islice(simulate(config_of(settings, rate=span.rate, start=span.start, seed=seed)), events)
     with _broker(settings) as broker, reporting(broker.console, "events", events) as progress:
         sender = KafkaPythonSender(broker.bootstrap, settings.topic)
         try:
             pace = Pace(1.0 if span.is_live else None, sleep=broker.stop.sleep)
-            result = send(simulated, sender, pace=pace, stop=broker.stop, progress=progress)
+            answer(send(simulated, sender, pace=pace, stop=broker.stop, progress=progress))
+        except ProduceStopped as stopped:
+            if json:
+                answer(stopped.result)
+            raise
         finally:
             sender.close()
-    document = {"topic": settings.topic, "events": result.events, "by_kind": result.by_kind, "seconds": result.seconds}
-    _answer(document if json else None, f"{result.sentence}, to topic {settings.topic}")
 
 
 def replay(
@@ -119,13 +126,18 @@ def replay(
     from producer.pace import Pace, parse_speed
     from producer.progress import reporting
     from producer.rejects import Rejects
-    from producer.replay import plan
+    from producer.replay import Replayed, ReplayEnded, plan
     from producer.replay import replay as send
 
     settings = settings_for(home)
     times_real = parse_speed(speed)
     planned = plan(file, load_mapping(mapping), mapping)
     folder = Home(settings.home).make()
+
+    def answer(result: Replayed) -> None:
+        document = {"file": str(file), "mapping": mapping, "topic": settings.topic, **asdict(result)}
+        _answer(document if json else None, result.sentence, settings.topic)
+
     with _broker(settings) as broker, reporting(broker.console, "lines") as progress:
         console = broker.console
 
@@ -144,10 +156,13 @@ def replay(
                     stop=broker.stop,
                     progress=progress,
                 )
+            answer(result)
+        except ReplayEnded as ended:
+            if json:
+                answer(ended.result)
+            raise
         finally:
             sender.close()
-    document = {"file": str(file), "mapping": mapping, "topic": settings.topic, **asdict(result)}
-    _answer(document if json else None, f"{result.sentence}, to topic {settings.topic}")
 
 
 class _Broker(NamedTuple):
@@ -194,7 +209,7 @@ def _rejects_file(logs: Path) -> Path:
     return logs / f"replay-rejects-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
 
 
-def _answer(document: dict[str, Any] | None, sentence: str) -> None:
+def _answer(document: dict[str, Any] | None, sentence: str, topic: str) -> None:
     from pydantic_core import to_json
 
-    typer.echo(sentence if document is None else to_json(document).decode())
+    typer.echo(f"{sentence}, to topic {topic}" if document is None else to_json(document).decode())

@@ -2,8 +2,8 @@
 
 Which of several equal lines a line is (its ordinal), and when the session began that its event belongs to. Both are
 worked out on disk: hashes go to partitions small enough to sort in memory, and the answers to windows of rows, which
-the second pass reads one after the other. Measured: at 100 million lines, MEASURE
-than 60 MB of memory.
+the second pass reads one after the other. Measured with 30 million lines, a third of them repeated: 2 us a line, 720
+MB on disk, 89 MB of memory at the peak, Python and NumPy included.
 """
 
 from __future__ import annotations

@@ -103,10 +103,7 @@ def test_a_broker_that_is_away_is_waited_for_longer_each_time_and_said_once(twen
 
 def test_a_broker_that_fails_gets_a_new_run_with_new_ids(twenty_a_second: Settings) -> None:
     class Failing(MemorySender):
-        def flush(self, timeout_s: float | None = None) -> None:
-            super().flush(timeout_s)
-
-        def send(self, key: bytes | None, value: bytes, headers: object = ()) -> None:
+        def send(self, key: bytes | None, value: bytes, headers: object = ()) -> None:  # noqa: ARG002
             super().send(key, value)
             if self.sent == 10:
                 raise LakehouseError("lost")
