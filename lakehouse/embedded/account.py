@@ -41,12 +41,18 @@ def unprivileged(folder: Path, *needed: Path) -> Account | None:
 
 
 def own(folder: Path, account: Account | None) -> None:
-    """Makes ``folder`` with all in it the account's."""
+    """Makes ``folder`` with all in it the account's. Raises LakehouseError where its file system refuses."""
     folder.mkdir(parents=True, exist_ok=True)
     if account is None or folder.stat().st_uid == account.uid:
         return
-    for path in (*folder.rglob("*"), folder):  # the folder last: whoever owns it owns all of it
-        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    try:
+        for path in (*folder.rglob("*"), folder):  # the folder last: whoever owns it owns all of it
+            os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    except OSError as error:
+        raise LakehouseError(
+            f"PostgreSQL refuses to run as root, and {folder} cannot be given to an unprivileged account ({error}); "
+            "run the lakehouse as another user, or put its home on another file system"
+        ) from None
 
 
 def _owner(folder: Path) -> tuple[int, int] | None:

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
-"""Progress and steps: on stderr, so that a command's result on stdout can be piped."""
+"""What a command does before it has a result: on stderr, so that the result on stdout can be piped."""
 
 out = Console(highlight=False, soft_wrap=True)
-"""A command's result."""
+"""A command's result; of `up`, how the stack does."""

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from lakehouse.embedded import jars
+from lakehouse.embedded.jars import kafka_jars
 from lakehouse.embedded.java import Java
 from lakehouse.embedded.ports import LOOPBACK, accepts
 from lakehouse.embedded.process import Service
@@ -22,6 +22,10 @@ HEAP = ("-Xms128m", "-Xmx384m")
 QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """Up in 2.3 s instead of 4.3 s on two cores, with 150 MB less memory: the broker moves bytes, so that it
 gains little from the compiler and the collector that these leave out."""
+
+DATA = "data"
+"""Its folder, named relative to the working directory: log.dirs is a list, so that a path with a comma, which
+a home may have, would be two."""
 
 _LOGGING = {
     "org.slf4j.simpleLogger.showDateTime": "true",
@@ -36,17 +40,17 @@ _LOGGING = {
 
 def kafka_service(settings: Settings, home: Home, java: Java, port: int, controller_port: int) -> Service:
     """The broker's spec; formats its storage at the first start. Raises LakehouseError."""
-    class_path = os.pathsep.join(str(path) for path in jars.kafka(settings, java))
+    class_path = os.pathsep.join(str(path) for path in kafka_jars(settings, java))
     run = (str(java.executable), *HEAP, *QUICK_START, *(f"-D{name}={value}" for name, value in _LOGGING.items()))
     run += ("-cp", class_path)
     home.kafka.mkdir(parents=True, exist_ok=True)
     properties = home.kafka / "server.properties"
-    properties.write_text(_properties(settings, home.kafka / "data", port, controller_port))
-    if not (home.kafka / "data" / "meta.properties").is_file():
+    properties.write_text(_properties(settings, port, controller_port))
+    if not (home.kafka / DATA / "meta.properties").is_file():
         _format(run, properties)
     return Service(
         name="kafka",
-        argv=(*run, "kafka.Kafka", str(properties)),
+        argv=(*run, "kafka.Kafka", properties.name),
         healthy=answers(f"{LOOPBACK}:{port}"),
         env={"JAVA_HOME": str(java.home)},
         cwd=home.kafka,
@@ -74,7 +78,7 @@ def answers(bootstrap: str) -> Callable[[], bool]:
     return check
 
 
-def _properties(settings: Settings, data: Path, port: int, controller_port: int) -> str:
+def _properties(settings: Settings, port: int, controller_port: int) -> str:
     """The quorum is static, of this one node: nothing about it is stored, so that the ports may change."""
     listen, control = f"{LOOPBACK}:{port}", f"{LOOPBACK}:{controller_port}"
     lines = {
@@ -84,7 +88,7 @@ def _properties(settings: Settings, data: Path, port: int, controller_port: int)
         "listeners": f"PLAINTEXT://{listen},CONTROLLER://{control}",
         "advertised.listeners": f"PLAINTEXT://{listen}",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": _escape(str(data)),
+        "log.dirs": DATA,
         "num.partitions": settings.topic_partitions,
         "log.retention.hours": settings.topic_retention_hours,
         "log.segment.bytes": 64 * 1024 * 1024,  # small, so that retention, which drops whole segments, keeps up
@@ -103,24 +107,13 @@ def _properties(settings: Settings, data: Path, port: int, controller_port: int)
     return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-def _escape(path: str) -> str:
-    """A path for a Java properties file, which is read as Latin-1 with \\u escapes."""
-    plain = path.replace("\\", "\\\\")
-    return "".join(
-        letter if letter.isascii() else "".join(f"\\u{unit:04x}" for unit in _utf16(letter)) for letter in plain
-    )
-
-
-def _utf16(letter: str) -> list[int]:
-    encoded = letter.encode("utf-16-be")
-    return [int.from_bytes(encoded[i : i + 2], "big") for i in range(0, len(encoded), 2)]
-
-
 def _format(run: tuple[str, ...], properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-    command = [*run, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)]
+    command = [*run, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", properties.name]
     # --ignore-formatted: a format that was killed half-way is done again.
-    done = subprocess.run([*command, "--ignore-formatted"], capture_output=True, text=True, check=False)
+    command.append("--ignore-formatted")
+    done = subprocess.run(command, cwd=properties.parent, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        reason = (done.stderr + done.stdout).strip().splitlines()[-1:] or ["no reason given"]
-        raise LakehouseError(f"Kafka's storage under {properties.parent} could not be made: {reason[0]}")
+        lines = (done.stderr + done.stdout).strip().splitlines() or ["no reason given"]
+        reason = next((line for line in lines if "Exception" in line), lines[0])
+        raise LakehouseError(f"Kafka's storage under {properties.parent} could not be made: {reason}")

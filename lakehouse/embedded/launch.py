@@ -63,10 +63,13 @@ def main() -> None:
     argv = sys.argv[2:]
     libc = ctypes.CDLL(None, use_errno=True)
     if order["uid"] is not None:
-        if order["beyond_permissions"]:
-            become_beyond_permissions(libc, order["uid"], order["gid"])
-        else:
-            become(order["uid"], order["gid"])
+        try:
+            if order["beyond_permissions"]:
+                become_beyond_permissions(libc, order["uid"], order["gid"])
+            else:
+                become(order["uid"], order["gid"])
+        except OSError as error:
+            sys.exit(f"root may not run this as uid {order['uid']} here: {error}")
     if sys.platform == "linux":  # elsewhere the next run finds what a killed one has left
         _prctl(libc, PR_SET_PDEATHSIG, order["signal"])
         if os.getppid() != order["parent"]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.live import Live
 from rich.text import Text
 
-from lakehouse.embedded.console import console
+from lakehouse.embedded.console import out as console
 from lakehouse.embedded.supervisor import Event
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from lakehouse.embedded.supervisor import Interrupted
 
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -14,6 +18,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.asked = False
+        self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -26,3 +31,14 @@ class StopRequest:
 
     def _note(self, _signum: int, _frame: FrameType | None) -> None:
         self.asked = True
+        if self._at_once:
+            raise Interrupted
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """For what does not look at ``asked``: raises Interrupted in the middle of it."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -14,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lakehouse import jobs
 from lakehouse.embedded import kafka, postgres
 from lakehouse.embedded.environment import child_environment
 from lakehouse.embedded.java import find_java
@@ -70,7 +69,7 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
             WRITER,
             ("-m", "lakehouse.writer"),
             settings,
-            healthy=_listens(home.socket),
+            healthy=_answers_jobs(home),
             after=(*kafka_first, MIGRATE),
             env={"JAVA_HOME": str(java.home)},
             stop_timeout_s=20.0,
@@ -161,7 +160,7 @@ def _servers(
         yield kafka.kafka_service(settings, home, java, ports[KAFKA], ports["kafka controller"])
     if POSTGRES in need:
         yield postgres.postgres_service(home, ports[POSTGRES], load_secrets(home).postgres_owner)
-    if need & {POSTGRES, MIGRATE} and endpoints.postgres_owner and find_spec("serving.migrate"):
+    if need & {POSTGRES, MIGRATE} and endpoints.postgres_owner:
         yield _python(MIGRATE, ("-m", "serving.migrate"), settings, after=tuple({POSTGRES} & need), task=True)
 
 
@@ -212,17 +211,14 @@ def _python(
     )
 
 
-def _listens(path: Path) -> Callable[[], bool]:
-    """A health check: a Unix socket accepts a connection."""
+def _answers_jobs(home: Home) -> Callable[[], bool]:
+    """A health check: the writer answers a job, so that its Spark session is there."""
 
     def check() -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1.0)
-            try:
-                probe.connect(os.fspath(path))
-            except OSError:
-                return False
-        return True
+        try:
+            return bool(jobs.call(home, "ping", timeout_s=2.0) == "pong")
+        except (LakehouseError, OSError):
+            return False
 
     return check
 

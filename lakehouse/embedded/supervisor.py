@@ -102,6 +102,9 @@ class Supervisor:
         """
         new = [_Run(service) for service in services]
         self._runs += new
+        known = {run.service.name for run in self._runs}
+        if unknown := {name for run in new for name in run.service.after} - known:
+            raise ValueError(f"services that nobody starts are waited for: {sorted(unknown)}")
         while any(run.state not in ("up", "done") for run in new):
             if self._stop_asked():
                 raise Interrupted
@@ -122,7 +125,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stops what runs: the last started first, each after those that need it have ended."""
         while running := [run for run in self._runs if run.child is not None]:
-            needed = {name for run in running for name in run.service.after}
+            needed = {name for run in running for name in self._needs(run.service)}
             self._stop_together([run for run in running if run.service.name not in needed] or running)
 
     def statuses(self) -> list[ServiceStatus]:
@@ -162,6 +165,12 @@ class Supervisor:
                 self._arrive(run, "up")
             elif time.monotonic() - run.child.started > self._settings.start_timeout_s:
                 self._bury(run, run.child, f"was not healthy {self._settings.start_timeout_s:g} s after its restart")
+
+    def _needs(self, service: Service) -> set[str]:
+        """All that a service needs, by way of tasks that are done too."""
+        by_name = {run.service.name: run.service for run in self._runs}
+        direct = set(service.after) & by_name.keys()
+        return direct.union(*(self._needs(by_name[name]) for name in direct))
 
     def _ready(self, service: Service) -> bool:
         there = {run.service.name for run in self._runs if run.state in ("up", "done")}

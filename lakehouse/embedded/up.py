@@ -7,9 +7,9 @@ import time
 from dataclasses import replace
 
 from lakehouse.embedded import logs, screen
-from lakehouse.embedded.console import console
+from lakehouse.embedded.console import out as console
 from lakehouse.embedded.livestate import live_line, read_writer
-from lakehouse.embedded.locks import Held, holding
+from lakehouse.embedded.locks import Held, Holder, holding
 from lakehouse.embedded.runstate import Phase, StackState
 from lakehouse.embedded.services import prepare
 from lakehouse.embedded.signals import StopRequest
@@ -37,11 +37,20 @@ def run_stack(settings: Settings, simulate: bool) -> None:
         with holding(home.supervisor_lock, "stack"), StopRequest() as stop:
             _Run(settings, home, simulate, stop).run()
     except Held as held:
-        who = f" (pid {held.holder.pid})" if held.holder else ""
-        raise LakehouseError(
-            f"{home.root} is in use by another lakehouse process{who}; see `lakehouse status`, end it with "
-            "`lakehouse down`, or name another home with --home"
-        ) from None
+        raise LakehouseError(_say_held(home, held.holder)) from None
+
+
+def _say_held(home: Home, holder: Holder | None) -> str:
+    if holder and holder.role == "command":
+        return (
+            f"another lakehouse command (pid {holder.pid}) runs its own servers under {home.root}; wait until it has "
+            "ended, or name another home with --home"
+        )
+    who = f" (pid {holder.pid})" if holder else ""
+    return (
+        f"a stack{who} runs under {home.root} already; see `lakehouse status`, end it with `lakehouse down`, or name "
+        "another home with --home"
+    )
 
 
 class _Run:
@@ -69,7 +78,7 @@ class _Run:
     def _start(self) -> None:
         began = time.monotonic()
         console.print(f"lakehouse under {self._home.root}")
-        with screen.step("prepared"):
+        with screen.step("prepared"), self._stop.at_once():
             plan = plan_stack(self._settings, self._home, self._simulate)
         plan.endpoints.save(self._home)
         self._supervisor.start(plan.services)

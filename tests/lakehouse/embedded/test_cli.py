@@ -61,7 +61,7 @@ def test_a_second_up_on_the_home_is_one_sentence(tmp_path: Path) -> None:
         run = lakehouse("up", "--home", ".", cwd=tmp_path)
 
     assert run.returncode == 1
-    assert run.stderr.startswith(f"lakehouse: {tmp_path} is in use by another lakehouse process (pid {os.getpid()})")
+    assert run.stderr.startswith(f"lakehouse: a stack (pid {os.getpid()}) runs under {tmp_path} already")
     assert run.stderr.count("\n") == 1
 
 

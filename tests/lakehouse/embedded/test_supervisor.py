@@ -83,7 +83,7 @@ def test_services_start_in_the_order_of_their_needs_and_stop_in_reverse(stage: S
     made = tmp_path / "made"
     database = shell("database", f"touch '{made}'; {FOREVER}", healthy=made.exists)
     migrate = shell("migrate", f"test -e '{made}'", after=("database",), task=True)
-    api = shell("api", FOREVER, after=("migrate", "database"))
+    api = shell("api", FOREVER, after=("migrate",))
 
     stage.supervisor.start([api, migrate, database])
     stage.supervisor.stop()
