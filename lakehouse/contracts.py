@@ -52,7 +52,7 @@ class Table:
     comment: ClassVar[str]
     key: ClassVar[tuple[Column, ...]]
     partition_by: ClassVar[tuple[Column, ...]] = ()
-    properties: ClassVar[Mapping[str, str]] = {}
+    table_properties: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def columns(cls) -> tuple[Column, ...]:
@@ -110,6 +110,7 @@ class SilverEvents(Table):
 
     key = (event_id, event_time)
     partition_by = (event_date,)
+    table_properties = {"delta.enableChangeDataFeed": "true"}
 
 
 class SilverDuplicates(Table):
@@ -171,7 +172,7 @@ class FunnelSummary(Table):
 
     key = (user_id, window_start)
     partition_by = (window_date,)
-    properties = {"delta.enableChangeDataFeed": "true"}
+    table_properties = {"delta.enableChangeDataFeed": "true"}
 
 
 class FunnelWindows(Table):
@@ -186,7 +187,7 @@ class FunnelWindows(Table):
 
     key = (window_start, event_type)
     partition_by = (window_date,)
-    properties = {"delta.enableChangeDataFeed": "true"}
+    table_properties = {"delta.enableChangeDataFeed": "true"}
 
 
 TABLES: tuple[type[Table], ...] = (

@@ -12,20 +12,17 @@ whichever of the two sends them.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from lakehouse.errors import LakehouseError
+from lakehouse.topic import CONNECT_TIMEOUT_S, hush_kafka_python, unreachable
 
 Headers = Sequence[tuple[str, bytes]]
 
 DELIVERY_TIMEOUT_S = 60.0
 """How long a message may wait for a broker that went away before its delivery counts as failed."""
-
-CONNECT_TIMEOUT_S = 5.0
-"""How long the first answer of a broker is waited for."""
 
 MAX_MESSAGE_BYTES = 1_000_000
 """Largest value sent: Kafka's own limit (1,048,588 bytes for a batch) less room for key and framing."""
@@ -55,19 +52,6 @@ class Sender(Protocol):
 
     def close(self) -> None:
         """Lets go of the connection, without waiting for what is not delivered; may be called twice."""
-
-
-def unreachable(bootstrap: str) -> LakehouseError:
-    """The error of every door of this room when no broker answers."""
-    return LakehouseError(
-        f"no Kafka broker answers at {bootstrap}; start one with `lakehouse up`, or set LAKEHOUSE_KAFKA_BOOTSTRAP "
-        "to HOST:PORT of a broker that runs"
-    )
-
-
-def hush_kafka_python() -> None:
-    """Keeps kafka-python from logging a traceback for each refused connection: the errors here say it once."""
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def _undelivered(bootstrap: str, count: int, reason: object) -> LakehouseError:

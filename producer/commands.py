@@ -180,8 +180,8 @@ def _broker(settings: Settings) -> Iterator[_Broker]:
 
     from lakehouse.embedded.console import console
     from lakehouse.embedded.services import services
+    from lakehouse.topic import ensure_topic
     from producer.stop import stop_on
-    from producer.topic import ensure_topic
 
     with services(settings, {"kafka"}) as endpoints:
         for difference in ensure_topic(endpoints.kafka, settings):

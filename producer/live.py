@@ -16,12 +16,12 @@ from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.settings import Settings, load_settings
+from lakehouse.topic import ensure_topic
 from producer.client import KafkaPythonSender, Sender
 from producer.pace import Pace
 from producer.produce import config_of
 from producer.simulator import simulate
 from producer.stop import Stop, stop_on
-from producer.topic import ensure_topic
 
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 30.0

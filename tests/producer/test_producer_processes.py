@@ -15,7 +15,7 @@ import pytest
 
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
-from producer.topic import end_offsets
+from lakehouse.topic import end_offsets
 
 
 @dataclass(frozen=True)

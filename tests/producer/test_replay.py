@@ -143,7 +143,7 @@ def test_only_the_first_twenty_refusals_are_told(tmp_path: Path, run_replay: Run
         (b'{"user_id": "u"', "not a JSON object"),
         (b'{"user_id": NaN}', "not a JSON object"),
         (b'{"user_id": "\xff"}', "not UTF-8"),
-        (b'{"user_id": "\\ud800"}', "not UTF-8"),
+        (b'{"user_id": "\\ud800"}', "not a JSON object"),
         (b"[" * 100_000, "not a JSON object"),
         (b'{"user_id": {"a": 1}, "timestamp": "2024-01-01"}', "no user"),
         (b'{"user_id": "u", "timestamp": [1]}', "unreadable time"),

@@ -11,8 +11,8 @@ import pytest
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings, load_settings
+from lakehouse.topic import beginning_offsets, end_offsets, ensure_topic, topic_id
 from producer.client import ConfluentSender, KafkaPythonSender
-from producer.topic import beginning_offsets, end_offsets, ensure_topic, topic_id
 
 NOWHERE = "127.0.0.1:1"
 CLIENTS = [ConfluentSender, KafkaPythonSender]

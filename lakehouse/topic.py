@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from producer.client import CONNECT_TIMEOUT_S, hush_kafka_python, unreachable
+
+CONNECT_TIMEOUT_S = 5.0
+"""How long the first answer of a broker is waited for."""
 
 _HOUR_MS = 3_600_000
 
@@ -142,3 +145,16 @@ def _admin(bootstrap: str) -> Iterator[Any]:
         raise LakehouseError(f"Kafka at {bootstrap} refused: {error}; see the broker's log") from None
     finally:
         admin.close()
+
+
+def unreachable(bootstrap: str) -> LakehouseError:
+    """What every door says when no broker answers."""
+    return LakehouseError(
+        f"no Kafka broker answers at {bootstrap}; start one with `lakehouse up`, or set LAKEHOUSE_KAFKA_BOOTSTRAP "
+        "to HOST:PORT of a broker that runs"
+    )
+
+
+def hush_kafka_python() -> None:
+    """Keeps kafka-python from logging a traceback for each refused connection: the errors here say it once."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)

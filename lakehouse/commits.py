@@ -1,0 +1,72 @@
+"""What every commit says of itself, so that the table is the truth about how far it has come.
+
+The text is JSON in the commit's ``userMetadata``: Spark writes it by a session conf or option, delta-rs as a
+custom entry of the same name, and DESCRIBE HISTORY shows it for both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+KEY = "userMetadata"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit's account of the micro-batch that made it."""
+
+    query: str
+    """The stream that wrote it."""
+    generation: int
+    """Which life of that stream: a rebuild, a restore or a lost checkpoint begins the next one."""
+    batch_id: int
+    """The micro-batch, counted from 0 in each generation."""
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    """For each ``source_id/partition`` the next Kafka offset: all before it are in (bronze, silver)."""
+    source_version: int | None = None
+    """The source table's last version that is wholly in (silver, gold)."""
+    partial: bool = False
+    """Some files of the version after ``source_version`` are in as well."""
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_duplicate: int = 0
+    rows_refused: int = 0
+    watermark: datetime | None = None
+    """Gold: newest valid event time less the allowed lateness; it never goes back."""
+    finalized: datetime | None = None
+    """Gold: every window that ended by then is marked as final."""
+    marker: str | None = None
+    """Set where the commit moved no events: what it did instead."""
+
+    @property
+    def app_id(self) -> str:
+        """The transaction id under which the batch is committed once."""
+        return f"{self.query}/{self.generation}"
+
+    def to_json(self) -> str:
+        return json.dumps({k: v for k, v in asdict(self).items() if v is not None}, default=_text, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Commit | None:
+        """None where the commit was made by someone else and carries no account of ours."""
+        try:
+            values: dict[str, Any] = json.loads(text or "")
+            for name in ("watermark", "finalized"):
+                if name in values:
+                    values[name] = datetime.fromisoformat(values[name])
+            return cls(**values)
+        except (ValueError, TypeError):
+            return None
+
+    def with_(self, **changes: Any) -> Commit:
+        return replace(self, **changes)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} does not belong into a commit's metadata")

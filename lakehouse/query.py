@@ -1,0 +1,74 @@
+"""The job `sql`: a query over the Delta tables, by their names, in the session that writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from lakehouse.contracts import TABLES
+from lakehouse.errors import LakehouseError
+from lakehouse.jobs import Progress
+
+if TYPE_CHECKING:
+    from lakehouse.writer import Writer
+
+MAX_ROWS = 100_000
+
+
+def query(writer: Writer, arguments: Mapping[str, Any], _: Progress) -> dict[str, Any]:
+    """Runs ``query``, between two rounds. Result: ``columns``, ``rows`` (values as JSON has them), ``truncated``.
+
+    Only queries are taken: whatever would change something is refused before it runs. Raises LakehouseError with
+    Spark's reason.
+    """
+    text = str(arguments["query"]).strip().rstrip(";")
+    spark = writer.context.spark
+    with writer.runner.turn:
+        try:
+            _only_a_query(spark, text)
+            name_tables(spark, writer)
+            found = spark.sql(text).limit(MAX_ROWS + 1).toArrow()
+        except (PySparkException, Py4JJavaError) as error:
+            raise LakehouseError(f"sql: {_reason(error)}") from None
+    rows = found.slice(0, MAX_ROWS)
+    return {
+        "columns": found.column_names,
+        "rows": [list(row.values()) for row in rows.to_pylist()],
+        "truncated": found.num_rows > MAX_ROWS,
+    }
+
+
+def name_tables(spark: SparkSession, writer: Writer) -> None:
+    """Makes the tables known by the names of their contracts, once in a session."""
+    for table in TABLES:
+        if spark.catalog.tableExists(table.name):
+            continue
+        spark.sql(f"CREATE DATABASE IF NOT EXISTS {table.name.split('.')[0]}")
+        path = writer.context.store.path(table).replace("'", "\\'")
+        spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{path}'")
+
+
+def _only_a_query(spark: SparkSession, text: str) -> None:
+    jvm: Any = spark._jvm
+    plan = spark._jsparkSession.sessionState().sqlParser().parsePlan(text)  # type: ignore[attr-defined]
+    plans = "org.apache.spark.sql.catalyst.plans.logical."
+    forbidden = [jvm.java.lang.Class.forName(plans + name) for name in ("Command", "ParsedStatement")]
+    waiting = [plan]
+    while waiting:
+        node = waiting.pop()
+        if any(kind.isInstance(node) for kind in forbidden):
+            raise LakehouseError(
+                f"sql: only queries are taken, and this is {node.nodeName()}; tables are changed by their own commands"
+            )
+        children = node.children()
+        waiting += [children.apply(i) for i in range(children.size())]
+
+
+def _reason(error: PySparkException | Py4JJavaError) -> str:
+    """Spark's own sentence, without plan and stack."""
+    text = error.getMessage() if isinstance(error, PySparkException) else str(error.java_exception.getMessage())
+    return " ".join((text or type(error).__name__).split("\n\n")[0].split(" SQLSTATE")[0].split())[:600]

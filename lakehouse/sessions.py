@@ -1,0 +1,49 @@
+"""The writer that a command works with: the running one, else its own for as long as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from lakehouse.embedded.console import console
+from lakehouse.embedded.services import services
+from lakehouse.home import Home
+from lakehouse.jobs import Progress, call
+from lakehouse.settings import Settings
+
+RunJob = Callable[..., Any]
+
+
+@contextmanager
+def writer_for(settings: Settings) -> Iterator[RunJob]:
+    """Yields ``run(job, arguments, progress, timeout_s)``. Starts Kafka, Postgres and a writer where none runs.
+
+    The simulator is never started by this.
+    """
+    home = Home(settings.home)
+    with services(settings, {"kafka", "postgres"}) as endpoints:
+        if home.socket.exists():
+
+            def ask(
+                job: str, arguments: Mapping[str, Any], progress: Progress = _tell, timeout_s: float | None = None
+            ) -> Any:
+                return call(home, job, arguments, progress=progress, timeout_s=timeout_s)
+
+            yield ask
+            return
+        from lakehouse.writer import open_writer  # Spark is loaded only where it is needed
+
+        with open_writer(settings, endpoints, _tell) as writer:
+
+            def run(
+                job: str, arguments: Mapping[str, Any], progress: Progress = _tell, timeout_s: float | None = None
+            ) -> Any:
+                del timeout_s  # the job keeps its own time
+                return writer.run_job(job, arguments, progress)
+
+            yield run
+
+
+def _tell(text: str) -> None:
+    console.print(text, style="dim", highlight=False, markup=False)

@@ -1,0 +1,227 @@
+"""The one process that changes tables: Spark, the stages in rounds, and the jobs asked of them.
+
+``python -m lakehouse.writer`` is what `lakehouse up` runs; commands that find no stack running open the same writer
+in their own process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import entry_points
+from typing import Any
+
+from lakehouse.contracts import TABLES, BronzeEvents
+from lakehouse.embedded import jars
+from lakehouse.embedded.java import find_java
+from lakehouse.endpoints import Endpoints
+from lakehouse.errors import LakehouseError
+from lakehouse.home import Home
+from lakehouse.jobs import Job, JobServer, Progress
+from lakehouse.runner import Runner
+from lakehouse.settings import Settings, load_settings
+from lakehouse.spark import build_session
+from lakehouse.stages import Context, EngineLost, Stage, utc_now
+from lakehouse.store import TableStore
+
+RATE_WINDOW_S = 10.0
+REPORT_INTERVAL_S = 0.5
+
+
+@dataclass
+class Writer:
+    """An open writer: jobs use its ``context``, and take ``runner.turn`` to be alone with the tables."""
+
+    context: Context
+    runner: Runner
+    failure: BaseException | None = None
+    """Why the rounds ended by themselves, if they did."""
+    _counts: dict[str, int] = field(default_factory=dict)
+    _received: deque[tuple[float, int]] = field(default_factory=deque)
+    _reporters: list[Callable[[Mapping[str, Any]], None]] = field(default_factory=list)
+    _next_report: float = 0.0
+
+    def run_job(self, name: str, arguments: Mapping[str, Any], progress: Progress) -> Any:
+        """Does a registered job; raises LakehouseError for one that there is not."""
+        if name == "ping":
+            return "pong"
+        found = entry_points(group="lakehouse.jobs", name=name)
+        if not found:
+            raise LakehouseError(f"there is no job {name!r}")
+        job: Job = next(iter(found)).load()
+        return job(self, arguments, progress)
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.runner.stages if stage.name == name)
+
+    # -- what it says of itself --------------------------------------------------------------------------
+
+    def report(self) -> None:
+        """Writes the home's state file, for `status` and the live line of `up`, and tells the reporters."""
+        if time.monotonic() < self._next_report:
+            return
+        self._next_report = time.monotonic() + REPORT_INTERVAL_S
+        state = self.state()
+        part = self.context.home.state.with_suffix(".part")
+        part.write_text(json.dumps(state, default=str))
+        part.replace(self.context.home.state)
+        for reporter in self._reporters:
+            reporter(state)
+
+    def state(self) -> dict[str, Any]:
+        """The document that `status --json` shows under ``writer``; times are ISO 8601 in UTC."""
+        streams = {stage.name: stage.state for stage in self.runner.stages}
+        failing = [name for name, state in streams.items() if state.failures]
+        watermark = next((s.watermark for s in reversed(list(streams.values())) if s.watermark is not None), None)
+        lag_events, lag_seconds = self._lag()
+        return {
+            "at": utc_now().isoformat(),
+            "state": "waiting" if failing else "running",
+            "events_per_second": self._rate(),
+            "lag_events": lag_events,
+            "lag_seconds": lag_seconds,
+            "watermark": _iso(watermark),
+            "tables": {table.name: self._rows(table) for table in TABLES},
+            "streams": {
+                name: {
+                    "state": s.state,
+                    "rows": s.rows,
+                    "last_batch": None
+                    if s.batch_id is None
+                    else {"id": s.batch_id, "rows": s.batch_rows, "seconds": round(s.batch_seconds, 3)},
+                    "error": s.error,
+                    "since": _iso(s.since),
+                }
+                for name, s in streams.items()
+            },
+        }
+
+    def _rows(self, table: Any) -> int:
+        """Rows of a table, counted anew only when its version has changed."""
+        version = self.context.store.version(table)
+        key = f"{table.name}@{version}"
+        if key not in self._counts:
+            self._counts = {k: v for k, v in self._counts.items() if not k.startswith(f"{table.name}@")}
+            self._counts[key] = self.context.store.rows(table)
+        return self._counts[key]
+
+    def _rate(self) -> float:
+        """Events/s that came into bronze, over the last ten seconds."""
+        now, rows = time.monotonic(), self._rows(BronzeEvents)
+        self._received.append((now, rows))
+        while len(self._received) > 2 and now - self._received[0][0] > RATE_WINDOW_S:
+            self._received.popleft()
+        began, before = self._received[0]
+        return round((rows - before) / (now - began), 1) if now > began else 0.0
+
+    def _lag(self) -> tuple[int | None, float | None]:
+        """Events in Kafka that are not in bronze yet, and the seconds since any stage last failed to keep up."""
+        bronze: Any = self.stage("bronze")
+        try:
+            lag = int(bronze.lag())
+        except LakehouseError:
+            return None, None
+        waits = [s.state.since for s in self.runner.stages if s.state.since is not None]
+        return lag, max(((utc_now() - since).total_seconds() for since in waits), default=0.0)
+
+
+@contextmanager
+def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], None]) -> Iterator[Writer]:
+    """Takes the home's lock, starts Spark and the rounds; at the end finishes the round and lets go.
+
+    Raises LakehouseError where another process writes under this home.
+    """
+    home = Home(settings.home).make()
+    with _locked(home):
+        java = find_java(settings)
+        spark = build_session(settings, jars.spark(settings), java.home)
+        store = TableStore(home, settings, spark)
+        store.create_all()
+        context = Context(settings, home, endpoints, spark, store, log)
+        plugins = sorted(entry_points(group="lakehouse.stages"), key=lambda plugin: plugin.name)
+        stages = [stage for plugin in plugins for stage in plugin.load()(context)]
+        for stage in stages:
+            stage.open()
+        runner = Runner(stages, settings.round_interval_s, after_round=lambda: writer.report(), log=log)
+        reporters = [plugin.load()(context) for plugin in entry_points(group="lakehouse.reporters")]
+        writer = Writer(context, runner, _reporters=reporters)
+        rounds = threading.Thread(target=_rounds, args=(writer,), name="rounds")
+        with JobServer(home, writer.run_job):
+            rounds.start()
+            try:
+                yield writer
+            finally:
+                runner.stopping.set()
+                rounds.join()
+                for stage in stages:
+                    with contextlib.suppress(Exception):
+                        stage.close()
+                home.state.unlink(missing_ok=True)
+                spark.stop()
+
+
+def _rounds(writer: Writer) -> None:
+    try:
+        writer.runner.loop()
+    except BaseException as error:
+        writer.failure = error
+        writer.runner.stopping.set()
+
+
+@contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    with home.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LakehouseError(
+                f"{home.root} is written by another process; `lakehouse status` names it, `lakehouse down` ends it"
+            ) from None
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT; exit 1 with one line where it cannot go on, so that it is started again."""
+
+    def log(line: str) -> None:
+        sys.stderr.write(f"{utc_now():%Y-%m-%dT%H:%M:%S.%fZ} {line}\n")
+        sys.stderr.flush()
+
+    settings = load_settings()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with open_writer(settings, Endpoints.load(Home(settings.home)), log) as writer:
+            log("ready")
+            while not (stop.is_set() or writer.runner.stopping.is_set()):
+                stop.wait(0.2)
+    except LakehouseError as error:
+        log(str(error))
+        return error.exit_code
+    if writer.failure is not None:
+        reason = "Spark's JVM has gone" if isinstance(writer.failure, EngineLost) else repr(writer.failure)
+        log(f"the rounds ended: {reason}: {writer.failure}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

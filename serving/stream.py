@@ -1,0 +1,180 @@
+"""The mirrors: each follows the change feed of one Delta table, version by version, into Postgres.
+
+The position is the ledger's newest row, written in the transaction of the rows, so there is no checkpoint that could
+disagree with it: a Postgres restored from a backup is simply further behind. The feed is read by delta-rs. Spark's
+``foreachBatch`` over the same feed was measured first: starting its query took 0.35 to 0.5 s for each of the three
+mirrors in every round, where reading the versions of a round takes 20 ms.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+from deltalake import DeltaTable
+from psycopg2.extensions import connection as Connection
+
+from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.stages import Context, Stage
+from serving.mirror import (
+    FUNNEL_SUMMARY,
+    FUNNEL_WINDOWS,
+    RAW_EVENTS,
+    Applied,
+    MirrorBatch,
+    StreamStatus,
+    apply_funnel_summary,
+    apply_funnel_windows,
+    apply_raw_events,
+    drop_expired,
+    last_applied,
+    truncate_mirror,
+    write_status,
+)
+from serving.postgres import connect, unreachable
+
+ROWS_PER_TRANSACTION = 200_000
+"""A mirror that is behind takes more versions at once while they hold fewer rows than this, else fewer."""
+
+STATUS_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A table in Postgres and where it comes from."""
+
+    name: str
+    origin: type[Table]
+    apply: Callable[[Connection, pa.Table, MirrorBatch], Applied]
+
+
+MIRRORS = (
+    Mirror(RAW_EVENTS, SilverEvents, apply_raw_events),
+    Mirror(FUNNEL_WINDOWS, FunnelWindows, apply_funnel_windows),
+    Mirror(FUNNEL_SUMMARY, FunnelSummary, apply_funnel_summary),
+)
+
+
+def stages(context: Context) -> list[Stage]:
+    return [MirrorStage(context, mirror) for mirror in MIRRORS]
+
+
+class MirrorStage(Stage):
+    """Applies the versions of its table that the ledger does not have yet, each range in one transaction."""
+
+    def __init__(self, context: Context, mirror: Mirror) -> None:
+        super().__init__(context)
+        self.mirror = mirror
+        self.name = mirror.name
+        self._connection: Connection | None = None
+        self._applied: int | None = None
+        self._versions_at_once = 1
+
+    def open(self) -> None:
+        """Nothing is asked of Postgres yet: where it is away, only the mirrors wait."""
+
+    def has_work(self) -> bool:
+        head = self.context.store.version(self.mirror.origin)
+        return self._applied is None or head > self._applied
+
+    def run(self) -> None:
+        try:
+            connection = self._connected()
+            position = self._position(connection)
+            head = self.context.store.version(self.mirror.origin)
+            while position < head:
+                position = self._apply(connection, position + 1, min(position + self._versions_at_once, head))
+            self._applied = position
+            if self.name == RAW_EVENTS:
+                drop_expired(connection, self.context.settings.raw_events_days)
+        except psycopg2.OperationalError as error:
+            self.close()
+            raise unreachable(self.context.endpoints.postgres_writer, error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = connect(self.context.endpoints.postgres_writer, application_name=f"mirror {self.name}")
+        return self._connection
+
+    def _position(self, connection: Connection) -> int:
+        """The last version that the mirror holds; -1 for an empty one."""
+        if self._applied is not None:
+            return self._applied
+        last = last_applied(connection, self.name)
+        position = -1 if last is None or last.source_version is None else last.source_version
+        if position > self.context.store.version(self.mirror.origin):
+            self.context.log(f"{self.name}: Postgres is ahead of {self.mirror.origin.name}; it is mirrored again")
+            truncate_mirror(connection, self.name, self.name)
+            return -1
+        return position
+
+    def _apply(self, connection: Connection, first: int, last: int) -> int:
+        began = time.monotonic()
+        rows = self._changes(first, last)
+        applied = self.mirror.apply(connection, rows, MirrorBatch(self.name, 0, last, last))
+        few = rows.num_rows < ROWS_PER_TRANSACTION
+        self._versions_at_once = self._versions_at_once * 2 if few else max(1, self._versions_at_once // 2)
+        self.state.batch_id, self.state.batch_rows = last, applied.rows
+        self.state.batch_seconds = time.monotonic() - began
+        self.state.rows += applied.rows
+        return last
+
+    def _changes(self, first: int, last: int) -> pa.Table:
+        """The change feed of the versions from ``first`` to ``last``, both included."""
+        table = DeltaTable(self.context.store.path(self.mirror.origin))
+        return pa.table(table.load_cdf(starting_version=first, ending_version=last))
+
+    def close(self) -> None:
+        """Forgets the connection and the position: both are asked for anew."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._applied = None
+
+
+class StatusReporter:
+    """Writes what the streams say of themselves into ``pipeline_status``, where the dashboard reads it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._connection: Connection | None = None
+        self._next = 0.0
+
+    def __call__(self, state: Mapping[str, Any]) -> None:
+        """``state`` is the writer's document; where Postgres is away the mirrors say so, and this waits for it."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + STATUS_INTERVAL_S
+        try:
+            if self._connection is None:
+                self._connection = connect(self._context.endpoints.postgres_writer, application_name="status")
+            write_status(self._connection, [_status(name, stream, state) for name, stream in state["streams"].items()])
+        except Exception:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            self._next = time.monotonic() + 10 * STATUS_INTERVAL_S
+
+
+def _status(name: str, stream: Mapping[str, Any], state: Mapping[str, Any]) -> StreamStatus:
+    batch = stream["last_batch"] or {}
+    return StreamStatus(
+        stream=name,
+        state=stream["state"],
+        rows_total=stream["rows"],
+        last_batch_id=batch.get("id"),
+        last_batch_rows=batch.get("rows"),
+        last_batch_seconds=batch.get("seconds"),
+        watermark=state["watermark"] if name == "gold" else None,
+        lag_events=state["lag_events"] if name == "bronze" else None,
+        lag_seconds=None,
+        error=stream["error"],
+        since=stream["since"],
+    )
