@@ -25,6 +25,9 @@ _EXACT_DIGITS: Final = 15
 
 _PRICE_DECIMALS: Final = 4
 
+_KEPT_KEY_SETS: Final = 1_000
+"""JSON lines have few sets of keys, as a rule: what to do with each is worked out once."""
+
 
 class Unmappable(Exception):
     """A row that no event can be made of: the reason, from a fixed set, and what was found."""
@@ -66,6 +69,7 @@ class Mapper:
         ]
         self._quotients = [(name, source) for name, source in others.items() if source.divide_by is not None]
         self._extra = None if columns is None else extra_columns(mapping, columns)
+        self._extra_of_keys: dict[tuple[str, ...], list[str]] = {}
 
     def who(self, row: dict[str, Any]) -> Who:
         """Whose event it is and when it was; raises Unmappable where the row does not say."""
@@ -125,7 +129,13 @@ class Mapper:
             raise Unmappable(UNWRITABLE, str(error)) from None
 
     def _extra_of(self, row: dict[str, Any]) -> Iterable[str]:
-        return extra_columns(self._mapping, list(row))
+        keys = tuple(row)
+        known = self._extra_of_keys.get(keys)
+        if known is None:
+            known = extra_columns(self._mapping, list(row))
+            if len(self._extra_of_keys) < _KEPT_KEY_SETS:
+                self._extra_of_keys[keys] = known
+        return known
 
 
 def _text(value: Any, source: Source) -> str | None:
