@@ -43,12 +43,12 @@ class Jar:
         return f"{self.organisation}__{self.artifact}-{self.version}.jar"
 
 
-def kafka_jars(settings: Settings, java: Java | None = None) -> list[Path]:
+def kafka(settings: Settings, java: Java | None = None) -> list[Path]:
     """The class path of the embedded broker; see ``obtain``."""
     return _of_set("kafka", obtain(settings, java))
 
 
-def spark_jars(settings: Settings, java: Java | None = None) -> list[Path]:
+def spark(settings: Settings, java: Java | None = None) -> list[Path]:
     """Delta and the Kafka source, to be added to pyspark's own jars; see ``obtain``."""
     return _of_set("spark", obtain(settings, java))
 

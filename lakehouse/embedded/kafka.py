@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from lakehouse.embedded.jars import kafka_jars
+from lakehouse.embedded import jars
 from lakehouse.embedded.java import Java
 from lakehouse.embedded.ports import LOOPBACK, accepts
 from lakehouse.embedded.process import Service
@@ -40,7 +40,7 @@ _LOGGING = {
 
 def kafka_service(settings: Settings, home: Home, java: Java, port: int, controller_port: int) -> Service:
     """The broker's spec; formats its storage at the first start. Raises LakehouseError."""
-    class_path = os.pathsep.join(str(path) for path in kafka_jars(settings, java))
+    class_path = os.pathsep.join(str(path) for path in jars.kafka(settings, java))
     run = (str(java.executable), *HEAP, *QUICK_START, *(f"-D{name}={value}" for name, value in _LOGGING.items()))
     run += ("-cp", class_path)
     home.kafka.mkdir(parents=True, exist_ok=True)
