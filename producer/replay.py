@@ -108,7 +108,8 @@ def replay(
     """Sends every line of the file that can be mapped, in the order of the file.
 
     ``scratch`` is a folder on a disk with room for 24 bytes a line, 16 for each line that repeats
-    another, and 48 a line where sessions are derived. Memory does not grow with the file. ``stop`` is looked at before each line.
+    another, and 48 a line where sessions are derived. Memory does not grow with the file. ``stop`` is looked at
+    before each line.
 
     Raises ReplayStopped where ``stop`` was set, ReplayEnded where the file is damaged or changes underneath (both
     after everything sent was delivered), LakehouseError where the broker does not take a message.
