@@ -109,7 +109,7 @@ def _print_tables(document: dict[str, Any]) -> None:
     from rich.text import Text
 
     from lakehouse.embedded.console import out
-    from lakehouse.embedded.livestate import live_line
+    from lakehouse.embedded.livestate import live_lines
 
     out.print(Text(f"{document['phase']} under {document['home']} (pid {document['pid']})"))
     table = Table("service", "state", "pid", "up", "memory", "restarts", box=None, pad_edge=False)
@@ -126,7 +126,8 @@ def _print_tables(document: dict[str, Any]) -> None:
     out.print(table)
     for name, address in document["addresses"].items():
         out.print(Text(f"{name:<10} {address}"))
-    out.print(Text(f"streams    {live_line(document['writer'])}"))
+    for line in live_lines(document["writer"]):
+        out.print(Text(line))
 
 
 def _duration(seconds: float | None) -> str:

@@ -114,12 +114,14 @@ def _ivy_jar() -> Path:
     return found[-1]
 
 
+_REASONS = ("Server access error", "Host ", "FAILED", "not found")
+"""Marks of Ivy's lines that tell why, the most telling first."""
+
+
 def _explain(folder: Path, repository: str | None) -> str:
     log = (folder / "log").read_text(errors="replace").splitlines()
-    marks = ("Exception", "not found", "Server access", "FAILED", "timed out")
-    reason = next(
-        (line.strip() for line in log if any(mark in line for mark in marks)), log[-1] if log else "no reason"
-    )
+    telling = (line.strip() for mark in _REASONS for line in log if mark in line)
+    reason = next(telling, log[-1] if log else "no reason given")
     return (
         f"jars could not be fetched from {repository or 'Maven Central'} ({reason}); check the network, or set "
         "LAKEHOUSE_MAVEN_REPOSITORY to a mirror that this machine reaches"

@@ -1,4 +1,4 @@
-"""The writer's state as a line."""
+"""The writer's state, for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from lakehouse.home import Home
+
+SEPARATOR = " · "
 
 
 def read_writer(home: Home) -> dict[str, Any] | None:
@@ -17,25 +19,31 @@ def read_writer(home: Home) -> dict[str, Any] | None:
     return state
 
 
-def live_line(writer: dict[str, Any] | None) -> str:
-    """Events per second, lag, watermark and rows of each table, in one line of text."""
+def live_lines(writer: dict[str, Any] | None) -> list[str]:
+    """How the streams do, their tables' rows, and a line for each error, in words."""
     if writer is None:
-        return "the writer has not finished a round yet"
-    parts = [
+        return ["the writer has not finished a round yet"]
+    doing = (
         str(writer.get("state", "unknown")),
         f"{writer.get('events_per_second') or 0:,.1f} events/s",
         f"lag {_lag(writer)}",
         f"watermark {_moment(writer.get('watermark'))}",
-        *(f"{name} {rows:,}" for name, rows in (writer.get("tables") or {}).items()),
-        *(f"{name}: {error}" for name, error in stream_errors(writer).items()),
-    ]
-    return " · ".join(parts)
+    )
+    tables = (f"{name} {rows:,}" for name, rows in (writer.get("tables") or {}).items())
+    errors = (f"{name}: {_short(error)}" for name, error in stream_errors(writer).items())
+    return [line for line in (SEPARATOR.join(doing), SEPARATOR.join(tables), *errors) if line]
 
 
 def stream_errors(writer: dict[str, Any]) -> dict[str, str]:
     """The error of each stream that has one."""
     streams = writer.get("streams") or {}
     return {name: str(stream["error"]) for name, stream in streams.items() if stream.get("error")}
+
+
+def _short(error: str, most: int = 80) -> str:
+    """A line has room for several; the whole of it is in the writer's log."""
+    line = " ".join(error.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _lag(writer: dict[str, Any]) -> str:

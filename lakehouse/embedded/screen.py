@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from lakehouse.embedded.console import out as console
+from lakehouse.embedded.livestate import SEPARATOR
 from lakehouse.embedded.supervisor import Event
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
@@ -68,21 +70,25 @@ def tell_addresses(endpoints: Endpoints, home: Home) -> None:
         console.print(Text(f"  {name:<10} {address}"))
 
 
+def _one_line(text: str) -> Text:
+    return Text(text, overflow="ellipsis", no_wrap=True)
+
+
 @contextmanager
-def live_line() -> Iterator[Callable[[Callable[[], str]], None]]:
-    """Yields a function to be called often with one that makes the line; it is asked when one is due."""
+def live_line() -> Iterator[Callable[[Callable[[], list[str]]], None]]:
+    """Yields a function to be called often with one that makes the lines; it is asked when they are due."""
     shown_at = float("-inf")
     interval = LIVE_INTERVAL_S if console.is_terminal else PLAIN_INTERVAL_S
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
-        def show(make: Callable[[], str]) -> None:
+        def show(make: Callable[[], list[str]]) -> None:
             nonlocal shown_at
             if time.monotonic() - shown_at < interval:
                 return
             shown_at = time.monotonic()
             if console.is_terminal:
-                live.update(Text(make(), overflow="ellipsis", no_wrap=True), refresh=True)
+                live.update(Group(*(_one_line(line) for line in make())), refresh=True)
             else:
-                console.print(Text(f"{time.strftime('%H:%M:%S', time.gmtime())} {make()}"))
+                console.print(Text(f"{time.strftime('%H:%M:%S', time.gmtime())} {SEPARATOR.join(make())}"))
 
         yield show

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lakehouse.embedded import logs, screen
 from lakehouse.embedded.console import out as console
-from lakehouse.embedded.livestate import live_line, read_writer
+from lakehouse.embedded.livestate import live_lines, read_writer
 from lakehouse.embedded.locks import Held, Holder, holding
 from lakehouse.embedded.runstate import Phase, StackState
 from lakehouse.embedded.services import prepare
@@ -93,7 +93,7 @@ class _Run:
                 self._supervisor.step()
                 self._note("running")
                 logs.rotate(self._home.logs / DETACHED_LOG, self._settings.log_max_mb)
-                show(lambda: live_line(read_writer(self._home)))
+                show(lambda: live_lines(read_writer(self._home)))
                 time.sleep(STEP_S)
 
     def _end(self) -> None:

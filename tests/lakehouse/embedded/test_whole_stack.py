@@ -1,0 +1,80 @@
+"""`lakehouse up` as a person runs it: every service is the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.embedded.waiting import until
+
+LIMIT_S = 180.0
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("serving.api") is None, reason="the API is not there yet"),
+    pytest.mark.skipif(find_spec("dashboard.app") is None, reason="the dashboard is not there yet"),
+]
+
+
+def lakehouse(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    ports = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD")}
+    return subprocess.run(
+        [sys.executable, "-m", "lakehouse.cli", *arguments, "--home", str(home)],
+        env={**os.environ, **ports},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def status(home: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(lakehouse(home, "status", "--json").stdout)
+    return told
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home whose stack was started in the background."""
+    folder = tmp_path_factory.mktemp("a home") / "of a shop"
+    started = lakehouse(folder, "up", "--detach", "--rate", "50")
+    assert started.returncode == 0, started.stderr
+    yield folder
+    assert lakehouse(folder, "down").returncode == 0
+
+
+def test_all_services_are_up_and_the_doors_open(home: Path) -> None:
+    told = status(home)
+
+    assert {service["name"]: service["state"] for service in told["services"]} == dict.fromkeys(
+        ("kafka", "postgres", "writer", "api", "dashboard", "simulator"), "up"
+    )
+    for address in (told["addresses"]["api"] + "/healthz", told["addresses"]["dashboard"]):
+        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 (an address of our own)
+            assert answer.status == 200
+
+
+def test_simulated_events_reach_every_layer(home: Path) -> None:
+    def arrived() -> bool:
+        tables = (status(home)["writer"] or {}).get("tables", {})
+        return all(tables.get(name, 0) > 100 for name in ("bronze.user_events", "silver.events")) and (
+            tables.get("gold.funnel_summary", 0) > 0
+        )
+
+    assert until(arrived, LIMIT_S), status(home)["writer"]
+
+
+def test_status_tells_people_too(home: Path) -> None:
+    said = lakehouse(home, "status").stdout
+
+    for word in ("running under", "kafka", "dashboard", "MiB", "http://127.0.0.1:", "events/s"):
+        assert word in said
