@@ -17,8 +17,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 
-ORPHAN_LIMIT_S = 10.0
-"""How long what a killed run has left may take to end by itself."""
+ORPHAN_LIMIT_S = 5.0
+"""How long what a killed run has left may take to end by itself; a kill loses nothing either, only time."""
 
 
 @contextmanager
