@@ -75,10 +75,9 @@ def host_port(dsn: str) -> str:
 
 def reason(error: BaseException) -> str:
     """The server's or libpq's reason in one line; never an address that could not be parsed, with its password."""
-    text = " ".join(str(error).split())
-    if isinstance(error, psycopg2.ProgrammingError) and "connection option" in text:
+    if isinstance(error, psycopg2.ProgrammingError):  # libpq quotes the part that it could not parse
         return "its postgresql:// address cannot be read"
-    return text or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
