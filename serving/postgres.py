@@ -13,7 +13,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.errors import LakehouseError
 
-CONNECT_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 300.0
 LOCK_TIMEOUT_S = 30.0
 
@@ -31,6 +31,7 @@ def connect(
     dsn: str,
     *,
     application_name: str = "lakehouse",
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
     statement_timeout_s: float = STATEMENT_TIMEOUT_S,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> Connection:
@@ -47,7 +48,7 @@ def connect(
     try:
         conn: Connection = psycopg2.connect(
             dsn,
-            connect_timeout=CONNECT_TIMEOUT_S,
+            connect_timeout=max(2, round(connect_timeout_s)),  # libpq takes whole seconds, at least two
             application_name=application_name,
             options=options,
             **_KEEPALIVES,
