@@ -15,7 +15,7 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.dialects import Dialect, cover
 from lakehouse.stages import Context, DeltaStage, Stage
-from lakehouse.store import Frame, Merge
+from lakehouse.store import Frame, Merge, empty
 
 G = FunnelSummary
 
@@ -48,6 +48,10 @@ class GoldStage(DeltaStage):
             total = sum(totals[str(FunnelWindows.num_events)].to_pylist())
             commit = self.read_up_to(commit).with_(rows_in=total, finalized=finalized)
             starts = sorted(set(totals[str(FunnelWindows.window_start)].to_pylist()))
+            if not starts:  # a commit of silver that brought only copies or refused rows
+                commit = commit.with_(watermark=before)
+                store.append(G, empty(G), commit)
+                return commit
             store.merge(FunnelWindows, self._for_commit(totals), _add_windows(starts), commit)
             with store.gathered(funnel_summary(events, before, settings), total) as summary:
                 commit = commit.with_(watermark=advance(before, _newest_by_user(summary), settings))

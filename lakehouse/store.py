@@ -210,6 +210,11 @@ def conform(rows: pa.Table, table: type[Table]) -> pa.Table:
     return rows.select([str(column) for column in table.columns()]).cast(schema)
 
 
+def empty(table: type[Table]) -> pa.Table:
+    """No rows, with the contract's columns."""
+    return pa.schema(Schema.from_json(table.schema_json()).to_arrow()).empty_table()
+
+
 def where(rows: Frame, column: str, value: str) -> Frame:
     """The rows whose ``column`` is ``value``."""
     if isinstance(rows, pa.Table):

@@ -129,7 +129,7 @@ class MirrorStage(Stage):
     def _changes(self, first: int, last: int) -> pa.Table:
         """The change feed of the versions from ``first`` to ``last``, both included."""
         table = DeltaTable(self.context.store.path(self.mirror.origin))
-        return pa.table(table.load_cdf(starting_version=first, ending_version=last))
+        return _without_views(pa.table(table.load_cdf(starting_version=first, ending_version=last)))
 
     def close(self) -> None:
         """Forgets the connection and the position: both are asked for anew."""
@@ -137,6 +137,12 @@ class MirrorStage(Stage):
             self._connection.close()
         self._connection = None
         self._applied = None
+
+
+def _without_views(rows: pa.Table) -> pa.Table:
+    """delta-rs hands out string views, for which pyarrow has few kernels yet."""
+    views = {pa.string_view(): pa.string(), pa.list_(pa.string_view()): pa.list_(pa.string())}
+    return rows.cast(pa.schema([field.with_type(views.get(field.type, field.type)) for field in rows.schema]))
 
 
 class StatusReporter:
