@@ -1,0 +1,6 @@
+"""The dashboard: `lakehouse up` starts it; `python -m streamlit run dashboard/app.py` does for a running stack."""
+
+import streamlit as st
+
+st.set_page_config(page_title="Interaction lakehouse", page_icon="🌊", layout="wide")
+st.navigation([st.Page("pages/now.py", title="Now", icon=":material/bolt:", default=True)], position="top").run()

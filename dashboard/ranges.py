@@ -1,0 +1,63 @@
+"""Ranges of event time: chosen by name, anchored at the newest data and never at the wall clock.
+
+Data of 2020 and of today may share a topic; "the last hour" is the last hour of data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+MOST_BUCKETS = 150
+"""Bars that still can be told apart on a desktop's screen; a day of ten-minute windows fits."""
+
+_MINUTES = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 360, 720, 1440, 2 * 1440, 7 * 1440, 28 * 1440)
+
+
+class Range(StrEnum):
+    """What a person can choose; the value is the label."""
+
+    HOUR = "Last hour"
+    SIX_HOURS = "6 hours"
+    DAY = "24 hours"
+    WEEK = "7 days"
+    ALL = "All"
+    CUSTOM = "Custom"
+
+
+_LENGTHS = {
+    Range.HOUR: timedelta(hours=1),
+    Range.SIX_HOURS: timedelta(hours=6),
+    Range.DAY: timedelta(days=1),
+    Range.WEEK: timedelta(days=7),
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """From ``start``, inclusive, to ``end``, exclusive; aware."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+
+def resolve(choice: Range, extent: Span, custom: Span | None = None) -> Span:
+    """The span that ``choice`` means for data that reaches over ``extent``; without ``custom``, Custom means All."""
+    if choice in _LENGTHS:
+        return Span(extent.end - _LENGTHS[choice], extent.end)
+    return custom if choice is Range.CUSTOM and custom else extent
+
+
+def bucket_minutes(span: Span, window_minutes: int) -> int:
+    """The length of a bar: whole windows of ``window_minutes``, and at most about MOST_BUCKETS of them in ``span``."""
+    minutes = span.length / timedelta(minutes=1)
+    least = max(window_minutes, minutes / MOST_BUCKETS)
+    for length in _MINUTES:
+        if length >= least and length % window_minutes == 0:
+            return length
+    return window_minutes * max(1, -int(-least // window_minutes))

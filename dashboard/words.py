@@ -1,0 +1,38 @@
+"""Numbers, moments and durations as a person reads them. Moments are UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def moment(time: datetime | None) -> str:
+    return "—" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def age(length: timedelta) -> str:
+    """``3 s``, ``12 min``, ``5 h``, ``9 days``: one unit is enough to judge freshness."""
+    seconds = max(0, int(length.total_seconds()))
+    for limit, divisor, unit in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
+        if seconds < limit:
+            return f"{seconds // divisor} {unit}"
+    return f"{seconds // 86_400:,} days"
+
+
+def minutes(length: int) -> str:
+    """Length of a window or a bar."""
+    for unit, name in ((1440, "day"), (60, "hour")):
+        if length % unit == 0:
+            count = length // unit
+            return f"{count} {name}" + ("s" if count > 1 else "")
+    return f"{length} min"
+
+
+def share(part: int, whole: int) -> str:
+    """A conversion rate; a dash where there is nothing to convert."""
+    return f"{part / whole:.1%}".replace("%", " %") if whole else "—"
+
+
+def shortened(text: str, most: int = 32) -> str:
+    """In one line, for a legend: line ends and the like are shown as spaces, what is too long is cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
