@@ -141,8 +141,8 @@ def _over_time(found: Activity, pipeline: Pipeline) -> None:
         st.caption("Faint bars are not final: there is no watermark yet, and late events are still expected.")
     elif pipeline.watermark < found.span.end:
         st.caption(
-            f"Faint bars are not final: the watermark has come to {moment(pipeline.watermark)} UTC, and windows that end "
-            "after it still expect late events."
+            f"Faint bars are not final: the watermark has come to {moment(pipeline.watermark)} UTC, and windows that "
+            "end after it still expect late events."
         )
 
 

@@ -1,0 +1,67 @@
+"""Rows for the tables that the page reads, and the page itself, in words short enough for an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import execute_values
+from streamlit.testing.v1 import AppTest
+
+from serving.postgres import transaction
+
+Open = Callable[..., AppTest]
+"""``open_page(range="All")``: the page at that address, after its first run."""
+
+
+class Tables:
+    """Fills the tables that the page reads."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    def windows(self, *rows: tuple[str, str, int]) -> None:
+        """Rows of ``funnel_windows``: start (ISO, UTC), event type, events; windows of ten minutes."""
+        values = []
+        for start, kind, count in rows:
+            moment = datetime.fromisoformat(start).replace(tzinfo=UTC)
+            values.append((moment, moment + timedelta(minutes=10), kind, count, moment.date()))
+        self._insert("funnel_windows (window_start, window_end, event_type, num_events, window_date)", values)
+
+    def event(self, time: str, **fields: Any) -> None:
+        """A row of ``raw_events``."""
+        moment = datetime.fromisoformat(time).replace(tzinfo=UTC)
+        row: dict[str, Any] = {
+            "event_id": f"{time}{fields}",
+            "user_id": "ann",
+            "event_type": "view",
+            "event_time": moment,
+            "source_id": "topic",
+            "partition": 0,
+            '"offset"': 0,
+            "kafka_timestamp": moment,
+            "received_date": moment.date(),
+            **fields,
+        }
+        with transaction(self._conn) as cursor:
+            cursor.execute("SELECT make_raw_events_day(%s)", (moment.date(),))
+        self._insert(f"raw_events ({', '.join(row)})", [tuple(row.values())])
+
+    def status(self, stream: str, *, ago: timedelta = timedelta(0), **fields: Any) -> None:
+        """A row of ``pipeline_status``, reported ``ago``."""
+        row = {"stream": stream, "state": "idle", "rows_total": 0, **fields, "updated_at": datetime.now(UTC) - ago}
+        self._insert(f"pipeline_status ({', '.join(row)})", [tuple(row.values())])
+
+    def a_while_later(self, seconds: int, rows_total: int) -> None:
+        """Every stream reports again, with so many rows."""
+        with transaction(self._conn) as cursor:
+            cursor.execute(
+                "UPDATE pipeline_status SET rows_total = %s, updated_at = updated_at + %s * interval '1 s'",
+                (rows_total, seconds),
+            )
+
+    def _insert(self, target: str, values: list[tuple[Any, ...]]) -> None:
+        with transaction(self._conn) as cursor:
+            execute_values(cursor, f"INSERT INTO {target} VALUES %s", values)
