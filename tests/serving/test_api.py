@@ -105,9 +105,9 @@ def test_without_postgres_it_is_alive_and_says_what_is_missing(settings: Setting
     assert "s3cret" not in json.dumps(readiness)
 
 
-def test_a_restart_of_postgres_is_not_noticed(api: Ask, owner: Connection) -> None:
+def test_a_restart_of_postgres_is_not_noticed(api: Ask, reader: Connection) -> None:
     assert api("/readyz")[0] == 200
-    with transaction(owner) as cursor:
+    with transaction(reader) as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lakehouse api'"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 
@@ -29,6 +30,12 @@ from serving.mirror import (
 from serving.postgres import connect, transaction
 
 SUMMARIES = "SELECT user_id, num_views FROM funnel_summary ORDER BY user_id"
+
+
+def end(writer: Connection, endpoints: Endpoints) -> None:
+    """The server ends the session of ``writer``, as it does when it is stopped; a role may end its own."""
+    with closing(connect(endpoints.postgres_writer)) as other, transaction(other) as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", (writer.info.backend_pid,))
 
 
 def test_events_arrive_as_they_are(writer: Connection) -> None:
@@ -144,13 +151,12 @@ def test_windows_of_all_users(writer: Connection) -> None:
 
 
 def test_a_server_that_goes_between_the_rows_and_the_commit_leaves_nothing(
-    writer: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    endpoints: Endpoints, writer: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = mirror._account
 
     def interrupted(*arguments: object) -> Applied:
-        with transaction(owner) as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", (writer.info.backend_pid,))
+        end(writer, endpoints)
         return account(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mirror, "_account", interrupted)
@@ -162,17 +168,13 @@ def test_a_server_that_goes_between_the_rows_and_the_commit_leaves_nothing(
     assert last_applied(owner, "q") is None
 
 
-def test_after_such_an_end_the_batch_is_taken_by_a_new_connection(
-    endpoints: Endpoints, writer: Connection, owner: Connection
-) -> None:
-    with transaction(owner) as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", (writer.info.backend_pid,))
+def test_after_such_an_end_the_batch_is_taken_by_a_new_connection(endpoints: Endpoints, writer: Connection) -> None:
+    end(writer, endpoints)
     with pytest.raises(psycopg2.OperationalError):
         apply_raw_events(writer, events(event("e1", at("10:00"))), batch(0))
 
-    again = connect(endpoints.postgres_writer)
-    assert apply_raw_events(again, events(event("e1", at("10:00"))), batch(0)) == Applied(rows=1)
-    again.close()
+    with closing(connect(endpoints.postgres_writer)) as again:
+        assert apply_raw_events(again, events(event("e1", at("10:00"))), batch(0)) == Applied(rows=1)
 
 
 def test_a_row_that_postgres_refuses_leaves_nothing_of_its_batch(writer: Connection) -> None:
