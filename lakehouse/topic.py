@@ -158,3 +158,31 @@ def unreachable(bootstrap: str) -> LakehouseError:
 def hush_kafka_python() -> None:
     """Keeps kafka-python from logging a traceback for each refused connection: the errors here say it once."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+def messages_between(bootstrap: str, topic: str, partition: int, first: int, last: int) -> int:
+    """Reads the offsets from ``first`` to ``last`` again and says how many of them hold a message.
+
+    Raises LakehouseError where no broker answers within ``CONNECT_TIMEOUT_S``.
+    """
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "lakehouse-audit", "enable.auto.commit": False, "log_level": 0}
+    )
+    found = 0
+    try:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=CONNECT_TIMEOUT_S)
+        consumer.assign([TopicPartition(topic, partition, first)])
+        while first <= min(last, end - 1):
+            message = consumer.poll(CONNECT_TIMEOUT_S)
+            if message is None or message.offset() > last:
+                break
+            if message.error() is None:
+                found += 1
+                first = message.offset() + 1
+    except KafkaException:
+        raise unreachable(bootstrap) from None
+    finally:
+        consumer.close()
+    return found

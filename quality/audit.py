@@ -1,0 +1,201 @@
+"""The job `audit`: proves at a cut that nothing was lost and nothing came twice.
+
+By default only what has come since the last audit that agreed is looked at; its totals are kept under the home.
+``full`` recomputes everything. Each layer is compared at the position that it says it has reached, so that a layer
+that waits is told from one that is wrong: what has not arrived is lag, and no imbalance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pyarrow as pa
+from deltalake import DeltaTable
+from pyspark.sql import DataFrame
+
+from lakehouse.contracts import (
+    BronzeEvents,
+    FunnelSummary,
+    FunnelWindows,
+    SilverDuplicates,
+    SilverEvents,
+    SilverQuarantine,
+    Table,
+)
+from lakehouse.errors import LakehouseError
+from lakehouse.jobs import Progress
+from lakehouse.topic import messages_between
+from quality.balances import Balance, Scope, by_type, counted, placed, received
+from quality.canonical import MIRRORED, Mirrored, checksum
+
+if TYPE_CHECKING:
+    from lakehouse.writer import Writer
+
+DAY = "window_date"
+
+
+def audit(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Takes its turn between two rounds and draws up the books.
+
+    Result: ``agrees``, ``full``, ``balances`` (each with both sides), ``lag``. Raises LakehouseError where a side
+    cannot be counted at all.
+    """
+    full = bool(arguments.get("full"))
+    with writer.runner.turn:
+        return _Audit(writer, full, progress).run()
+
+
+class _Audit:
+    def __init__(self, writer: Writer, full: bool, progress: Progress) -> None:
+        self.writer = writer
+        self.context = writer.context
+        self.store = writer.context.store
+        self.progress = progress
+        kept = {} if full else _load(self._file)
+        self.full = not kept
+        self.after: dict[str, int] = kept.get("offsets", {})
+        self.types: dict[str, int] = kept.get("types", {})
+        self.versions: dict[str, int] = kept.get("versions", {})
+
+    @property
+    def _file(self) -> Path:
+        return self.context.home.root / "audit.json"
+
+    def run(self) -> dict[str, Any]:
+        silver, gold = self.store.last_commit(SilverEvents), self.store.last_commit(FunnelSummary)
+        bronze = self.store.last_commit(BronzeEvents)
+        until = {} if silver is None else dict(silver.offsets)
+        scope = Scope(until, self.after)
+
+        self.progress("Kafka and bronze")
+        balances = self._received(Scope({} if bronze is None else dict(bronze.offsets), self.after))
+        self.progress("bronze and silver")
+        tables: dict[type, DataFrame] = {
+            t: self.store.read(t) for t in (BronzeEvents, SilverEvents, SilverDuplicates, SilverQuarantine)
+        }
+        balances += placed(tables, scope)
+        self.progress("silver and gold")
+        types = self._types(None if gold is None else gold.source_version)
+        balances += counted(types, self.store.read(FunnelWindows), self.store.read(FunnelSummary))
+        self.progress("Delta and Postgres")
+        mirrored = {m.mirror: self._mirrored(m) for m in MIRRORED}
+        balances += [balance for each in mirrored.values() for balance in each[0]]
+
+        agrees = all(balance.agrees for balance in balances)
+        if agrees:
+            versions = {name: version for name, (_, version) in mirrored.items()}
+            _save(self._file, {"offsets": until, "types": types, "versions": versions, "gold": gold and gold.source_version})
+        return {
+            "agrees": agrees,
+            "full": self.full,
+            "balances": [asdict(balance) | {"agrees": balance.agrees} for balance in balances],
+            "lag": self.writer.state()["lag_events"],
+        }
+
+    def _received(self, scope: Scope) -> list[Balance]:
+        balance, gaps = received(self.store.read(BronzeEvents), scope)
+        if balance.agrees or not gaps:
+            return [balance]
+        bootstrap, topic = self.context.endpoints.kafka, self.context.settings.topic
+        missing = sum(last - first + 1 for _, first, last in gaps)
+        lost = sum(
+            messages_between(bootstrap, topic, int(place.rsplit("/", 1)[1]), first, last) for place, first, last in gaps
+        )
+        note = f"{missing:,} offsets hold no message (read again): {lost:,} of them do"
+        return [
+            Balance(balance.name, "offsets read, less proved gaps", balance.left_value - (missing - lost), balance.right, balance.right_value, note)
+        ]
+
+    def _types(self, gold_version: int | None) -> dict[str, int]:
+        """Events per type in silver, as of the version that gold has taken."""
+        if gold_version is None:
+            return {}
+        events = self._at(SilverEvents, gold_version)
+        if self.full:
+            return by_type(events)
+        since = Scope({name: 2**62 for name in self._all_places()}, self.after)
+        new = by_type(events.where(since.condition()))
+        return {kind: self.types.get(kind, 0) + new.get(kind, 0) for kind in {*self.types, *new}}
+
+    def _all_places(self) -> set[str]:
+        commit = self.store.last_commit(SilverEvents)
+        return set(self.after) | set({} if commit is None else commit.offsets)
+
+    def _at(self, table: type[Table], version: int) -> DataFrame:
+        return (
+            self.context.spark.read.format("delta").option("versionAsOf", version).load(self.store.path(table))
+        )
+
+    def _mirrored(self, mirrored: Mirrored) -> tuple[list[Balance], int]:
+        """Delta, as of the version that the ledger names, against Postgres: rows and checksum."""
+        name = f"{mirrored.table.name} → Postgres {mirrored.mirror}"
+        try:
+            with psycopg2.connect(self.context.endpoints.postgres_reader, connect_timeout=5) as connection:
+                connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+                return self._compare(connection, mirrored, name)
+        except psycopg2.OperationalError as error:
+            reason = " ".join(str(error).split())
+            raise LakehouseError(f"audit: Postgres does not answer, so its side cannot be counted: {reason}") from None
+
+    def _compare(self, connection: Any, mirrored: Mirrored, name: str) -> tuple[list[Balance], int]:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute(
+                "SELECT source_version FROM mirror_ledger WHERE query = %s ORDER BY generation DESC, batch_id DESC LIMIT 1",
+                (mirrored.mirror,),
+            )
+            found = cursor.fetchone()
+            version = -1 if found is None or found[0] is None else int(found[0])
+            where_delta, where_postgres = self._part(mirrored, version, cursor)
+            cursor.execute(
+                f"SELECT count(*), {checksum(mirrored.columns, 'postgres')} FROM {mirrored.mirror} WHERE {where_postgres}"  # noqa: S608 (names of contracts, literals of ours)
+            )
+            rows, total = cursor.fetchone()
+        if version < 0:
+            return [Balance(f"{name}: rows", "in Delta, as of the mirror", 0, "in Postgres", rows)], version
+        delta = self._at(mirrored.table, version).where(where_delta)
+        delta_rows, delta_total = delta.selectExpr("count(*)", checksum(mirrored.columns, "spark")).collect()[0]
+        return [
+            Balance(f"{name}: rows", f"in Delta, version {version}", delta_rows, "in Postgres", rows),
+            Balance(f"{name}: checksum", f"of Delta, version {version}", delta_total, "of Postgres", total),
+        ], version
+
+    def _part(self, mirrored: Mirrored, version: int, cursor: Any) -> tuple[str, str]:
+        """Which rows are compared, for Spark and for Postgres: all, or those that changed since the last audit."""
+        if mirrored.table is SilverEvents:
+            cursor.execute("SELECT min(received_date) FROM raw_events")
+            oldest = cursor.fetchone()[0]
+            kept = "true" if oldest is None else f"CAST(kafka_timestamp AS DATE) >= DATE '{oldest}'"
+            if self.full or mirrored.mirror not in self.versions:
+                return kept, "true"
+            condition = Scope({name: 2**62 for name in self._all_places()}, self.after).condition()
+            return f"{kept} AND ({condition})", condition.replace("`", '"')
+        if self.full or mirrored.mirror not in self.versions:
+            return "true", "true"
+        since = self.versions[mirrored.mirror] + 1
+        if since > version:
+            return "false", "false"
+        table = DeltaTable(self.store.path(mirrored.table))
+        changes = pa.table(table.load_cdf(starting_version=since, ending_version=version, columns=[DAY]))
+        days = ", ".join(f"DATE '{day}'" for day in changes[DAY].unique().to_pylist())
+        condition = f"{DAY} IN ({days})" if days else "false"
+        return condition, condition
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        kept: dict[str, Any] = json.loads(file.read_text())
+        return kept
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _save(file: Path, kept: dict[str, Any]) -> None:
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(kept))
+    part.replace(file)
