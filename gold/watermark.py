@@ -26,7 +26,9 @@ def advance(before: datetime | None, newest_by_user: Iterable[datetime], setting
         return newest[min(settings.watermark_step_users, len(newest)) - 1] - lateness
     furthest = before + timedelta(hours=settings.watermark_max_step_hours)
     within_step = next((time - lateness for time in newest if time - lateness <= furthest), before)
-    supported = newest[settings.watermark_step_users - 1] - lateness if len(newest) >= settings.watermark_step_users else before
+    supported = (
+        newest[settings.watermark_step_users - 1] - lateness if len(newest) >= settings.watermark_step_users else before
+    )
     if newest[0] - lateness <= furthest:
         return max(before, newest[0] - lateness)
     return max(before, within_step, supported)

@@ -37,7 +37,9 @@ def drain(
 
     with writer_for(settings_for(home)) as run:
         done = run("drain", {"timeout_s": timeout})
-    typer.echo(json_format.dumps(done) if json else f"drained: {done['events']:,} events in bronze, {done['seconds']:g} s")
+    typer.echo(
+        json_format.dumps(done) if json else f"drained: {done['events']:,} events in bronze, {done['seconds']:g} s"
+    )
 
 
 def sql(

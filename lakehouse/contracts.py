@@ -30,6 +30,10 @@ HEADERS = _array(
 )
 
 
+CHANGE_FEED: Mapping[str, str] = {"delta.enableChangeDataFeed": "true"}
+"""For tables that have a mirror, which follows the feed."""
+
+
 class Column(str):
     """A column's name that knows its type, comment and whether it may be null."""
 
@@ -110,7 +114,7 @@ class SilverEvents(Table):
 
     key = (event_id, event_time)
     partition_by = (event_date,)
-    table_properties = {"delta.enableChangeDataFeed": "true"}
+    table_properties: ClassVar = CHANGE_FEED
 
 
 class SilverDuplicates(Table):
@@ -172,7 +176,7 @@ class FunnelSummary(Table):
 
     key = (user_id, window_start)
     partition_by = (window_date,)
-    table_properties = {"delta.enableChangeDataFeed": "true"}
+    table_properties: ClassVar = CHANGE_FEED
 
 
 class FunnelWindows(Table):
@@ -187,7 +191,7 @@ class FunnelWindows(Table):
 
     key = (window_start, event_type)
     partition_by = (window_date,)
-    table_properties = {"delta.enableChangeDataFeed": "true"}
+    table_properties: ClassVar = CHANGE_FEED
 
 
 TABLES: tuple[type[Table], ...] = (

@@ -1,4 +1,4 @@
-"""The job `drain`: returns when every event that is in Kafka when it is asked for has reached every table and mirror."""
+"""The job `drain`: returns when every event that was in Kafka at its start has reached every table and mirror."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def drain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> d
             if not missing and writer.runner.caught_up:
                 return {"events": bronze.state.rows, "seconds": round(time.monotonic() - began, 3)}
         if missing != said:
-            progress(f"{missing:,} events on their way to bronze" if missing else "the last events on their way to Postgres")
+            progress(
+                f"{missing:,} events on their way to bronze" if missing else "the last events on their way to Postgres"
+            )
             said = missing
         rounds = writer.runner.wait_for_round(rounds, min(1.0, timeout_s))
         if writer.runner.stopping.is_set():

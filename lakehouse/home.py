@@ -1,12 +1,12 @@
 """The home: the one folder with all state, where each thing in it lies, and who holds it.
 
-    home/
-      tables/bronze/user_events …   the Delta tables
-      checkpoints/QUERY/gen-N       Spark's checkpoints
-      kafka/ postgres/              data of the embedded servers
-      logs/SERVICE.log              one log a service
-      run/                          lock, sockets, endpoints and pids of a run
-      secrets.json                  passwords made at first start, readable by the owner only
+home/
+  tables/bronze/user_events …   the Delta tables
+  checkpoints/QUERY/gen-N       Spark's checkpoints
+  kafka/ postgres/              data of the embedded servers
+  logs/SERVICE.log              one log a service
+  run/                          lock, sockets, endpoints and pids of a run
+  secrets.json                  passwords made at first start, readable by the owner only
 """
 
 from __future__ import annotations

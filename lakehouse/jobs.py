@@ -54,7 +54,9 @@ def call(
                     else:
                         return answer["result"]
         except TimeoutError:
-            raise LakehouseError(f"{job}: the writer did not answer within {timeout_s:g} s; see `lakehouse status`") from None
+            raise LakehouseError(
+                f"{job}: the writer did not answer within {timeout_s:g} s; see `lakehouse status`"
+            ) from None
         except (FileNotFoundError, ConnectionError):
             raise LakehouseError(f"{job}: the writer is not running; see `lakehouse status` and its log") from None
     raise LakehouseError(f"{job}: the writer ended before it had answered; see `lakehouse status`")

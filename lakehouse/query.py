@@ -54,7 +54,7 @@ def name_tables(spark: SparkSession, writer: Writer) -> None:
 
 def _only_a_query(spark: SparkSession, text: str) -> None:
     jvm: Any = spark._jvm
-    plan = spark._jsparkSession.sessionState().sqlParser().parsePlan(text)  # type: ignore[attr-defined]
+    plan = spark._jsparkSession.sessionState().sqlParser().parsePlan(text)
     plans = "org.apache.spark.sql.catalyst.plans.logical."
     forbidden = [jvm.java.lang.Class.forName(plans + name) for name in ("Command", "ParsedStatement")]
     waiting = [plan]

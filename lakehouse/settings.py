@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -165,7 +166,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the library names it)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = cls._config_file
         sources = [init_settings, env_settings, dotenv_settings]
@@ -201,7 +202,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise LakehouseError(_explain(error)) from None
-    except ValueError as error:  # a file that is no TOML or YAML, or JSON in a variable that is none
+    except (ValueError, yaml.YAMLError) as error:  # no TOML or YAML in the file, or no JSON in a variable
         raise LakehouseError(f"the settings could not be read: {error}") from None
 
 

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
@@ -57,7 +56,7 @@ def build_session(settings: Settings, jars: Sequence[Path], java_home: Path) -> 
     os.environ["JAVA_HOME"] = str(java_home)
     os.environ.pop("SPARK_HOME", None)
     class_path = os.pathsep.join(str(jar) for jar in jars)
-    builder = cast(SparkSession.Builder, SparkSession.builder).appName("interaction-lakehouse").master(settings.spark_master)
+    builder = SparkSession.builder.appName("interaction-lakehouse").master(settings.spark_master)
     options = {
         **ALWAYS,
         **(LAPTOP if is_local(settings) else {}),

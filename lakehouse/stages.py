@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from py4j.protocol import Py4JError
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.commits import Commit
@@ -147,7 +147,7 @@ class QueryStage(Stage):
     def process(self, rows: DataFrame, commit: Commit) -> Commit:
         """Commits one micro-batch; ``commit`` names it. Returns the account that the target's commit carries."""
 
-    def recover(self, last: Commit) -> None:  # noqa: B027 (most layers have one target)
+    def recover(self, last: Commit) -> None:
         """Called before a new generation: removes what a half-done batch left in the side tables."""
 
     # -- how it runs -------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class QueryStage(Stage):
             self._query = self._start()
         try:
             while not (self._gate.waiting and self.one_batch_a_round):
-                if self._query.awaitTermination(0.05):
+                if self._query.awaitTermination(0.05):  # type: ignore[arg-type]  # it takes fractions of a second
                     self._query = None
                     return
         except StreamingQueryException as error:

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from delta.tables import DeltaTable as SparkDeltaTable
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.commits import KEY, Commit
@@ -27,7 +28,7 @@ from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.spark import is_local
 
-Frame = DataFrame | pa.Table
+Frame: TypeAlias = DataFrame | pa.Table
 """Rows to commit: an Arrow table where delta-rs commits them, a Spark DataFrame where Spark does."""
 
 
@@ -142,7 +143,9 @@ class TableStore:
         if self.is_committed(table, commit):
             return
         if isinstance(rows, pa.Table):
-            write_deltalake(self.at_head(table), conform(rows, table), mode="append", commit_properties=_properties(commit))
+            write_deltalake(
+                self.at_head(table), conform(rows, table), mode="append", commit_properties=_properties(commit)
+            )
             return
         (
             rows.select(*table.columns())
@@ -184,7 +187,9 @@ class TableStore:
                 .execute()
             )
 
-    def update(self, table: type[Table], where: Callable[[Dialect], str], changes: Mapping[str, str], commit: Commit) -> None:
+    def update(
+        self, table: type[Table], where: Callable[[Dialect], str], changes: Mapping[str, str], commit: Commit
+    ) -> None:
         """Updates rows in one commit that carries no transaction id: it must be safe to do again."""
         if self.delta_rs_commits(0):
             self.at_head(table).update(
@@ -194,7 +199,7 @@ class TableStore:
             )
             return
         with _user_metadata(self.spark, commit):
-            values = {column: F.expr(value) for column, value in changes.items()}
+            values: dict[str, str | Column] = {column: F.expr(value) for column, value in changes.items()}
             SparkDeltaTable.forPath(self.spark, self.path(table)).update(where(SPARK), values)
 
     def delete(self, table: type[Table], where: Callable[[Dialect], str], commit: Commit) -> None:

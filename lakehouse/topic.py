@@ -176,11 +176,11 @@ def messages_between(bootstrap: str, topic: str, partition: int, first: int, las
         consumer.assign([TopicPartition(topic, partition, first)])
         while first <= min(last, end - 1):
             message = consumer.poll(CONNECT_TIMEOUT_S)
-            if message is None or message.offset() > last:
+            offset = None if message is None or message.error() is not None else message.offset()
+            if offset is None or offset > last:
                 break
-            if message.error() is None:
-                found += 1
-                first = message.offset() + 1
+            found += 1
+            first = offset + 1
     except KafkaException:
         raise unreachable(bootstrap) from None
     finally:

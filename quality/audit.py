@@ -89,7 +89,10 @@ class _Audit:
         agrees = all(balance.agrees for balance in balances)
         if agrees:
             versions = {name: version for name, (_, version) in mirrored.items()}
-            _save(self._file, {"offsets": until, "types": types, "versions": versions, "gold": gold and gold.source_version})
+            _save(
+                self._file,
+                {"offsets": until, "types": types, "versions": versions, "gold": gold and gold.source_version},
+            )
         return {
             "agrees": agrees,
             "full": self.full,
@@ -108,7 +111,14 @@ class _Audit:
         )
         note = f"{missing:,} offsets hold no message (read again): {lost:,} of them do"
         return [
-            Balance(balance.name, "offsets read, less proved gaps", balance.left_value - (missing - lost), balance.right, balance.right_value, note)
+            Balance(
+                balance.name,
+                "offsets read, less proved gaps",
+                balance.left_value - (missing - lost),
+                balance.right,
+                balance.right_value,
+                note,
+            )
         ]
 
     def _types(self, gold_version: int | None) -> dict[str, int]:
@@ -118,7 +128,7 @@ class _Audit:
         events = self._at(SilverEvents, gold_version)
         if self.full:
             return by_type(events)
-        since = Scope({name: 2**62 for name in self._all_places()}, self.after)
+        since = Scope(dict.fromkeys(self._all_places(), 2**62), self.after)
         new = by_type(events.where(since.condition()))
         return {kind: self.types.get(kind, 0) + new.get(kind, 0) for kind in {*self.types, *new}}
 
@@ -127,9 +137,7 @@ class _Audit:
         return set(self.after) | set({} if commit is None else commit.offsets)
 
     def _at(self, table: type[Table], version: int) -> DataFrame:
-        return (
-            self.context.spark.read.format("delta").option("versionAsOf", version).load(self.store.path(table))
-        )
+        return self.context.spark.read.format("delta").option("versionAsOf", version).load(self.store.path(table))
 
     def _mirrored(self, mirrored: Mirrored) -> tuple[list[Balance], int]:
         """Delta, as of the version that the ledger names, against Postgres: rows and checksum."""
@@ -146,15 +154,16 @@ class _Audit:
         with connection.cursor() as cursor:
             cursor.execute("SET TIME ZONE 'UTC'")
             cursor.execute(
-                "SELECT source_version FROM mirror_ledger WHERE query = %s ORDER BY generation DESC, batch_id DESC LIMIT 1",
+                "SELECT source_version FROM mirror_ledger WHERE query = %s"
+                " ORDER BY generation DESC, batch_id DESC LIMIT 1",
                 (mirrored.mirror,),
             )
             found = cursor.fetchone()
             version = -1 if found is None or found[0] is None else int(found[0])
             where_delta, where_postgres = self._part(mirrored, version, cursor)
-            cursor.execute(
-                f"SELECT count(*), {checksum(mirrored.columns, 'postgres')} FROM {mirrored.mirror} WHERE {where_postgres}"  # noqa: S608 (names of contracts, literals of ours)
-            )
+            sums = f"count(*), {checksum(mirrored.columns, 'postgres')}"
+            # Names of contracts and literals of ours; nothing that came from outside.
+            cursor.execute(f"SELECT {sums} FROM {mirrored.mirror} WHERE {where_postgres}")  # noqa: S608
             rows, total = cursor.fetchone()
         if version < 0:
             return [Balance(f"{name}: rows", "in Delta, as of the mirror", 0, "in Postgres", rows)], version
@@ -173,7 +182,7 @@ class _Audit:
             kept = "true" if oldest is None else f"CAST(kafka_timestamp AS DATE) >= DATE '{oldest}'"
             if self.full or mirrored.mirror not in self.versions:
                 return kept, "true"
-            condition = Scope({name: 2**62 for name in self._all_places()}, self.after).condition()
+            condition = Scope(dict.fromkeys(self._all_places(), 2**62), self.after).condition()
             return f"{kept} AND ({condition})", condition.replace("`", '"')
         if self.full or mirrored.mirror not in self.versions:
             return "true", "true"

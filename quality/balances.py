@@ -153,7 +153,9 @@ def counted(silver: Mapping[str, int], windows: DataFrame, summary: DataFrame) -
     }
     sums = summary.agg(*(F.sum(c).alias(c) for c in (*columns.values(), FunnelSummary.num_events))).collect()[0]
     for kind, column in columns.items():
-        balances.append(Balance(f"silver → gold: {column}", "events", silver.get(kind, 0), "in funnel_summary", sums[column] or 0))
+        balances.append(
+            Balance(f"silver → gold: {column}", "events", silver.get(kind, 0), "in funnel_summary", sums[column] or 0)
+        )
     total = sum(silver.values())
     balances.append(Balance("silver → gold: num_events", "events", total, "in funnel_summary", sums["num_events"] or 0))
     return balances

@@ -55,7 +55,9 @@ def _print(books: dict[str, Any]) -> None:
     if wrong:
         console.print(f"[bold red]{wrong} of {len(books['balances'])} balances do not agree[/]")
     else:
-        console.print(f"all {len(books['balances'])} balances agree; {books['lag'] or 0:,} events are still in Kafka only")
+        console.print(
+            f"all {len(books['balances'])} balances agree; {books['lag'] or 0:,} events are still in Kafka only"
+        )
 
 
 def _side(line: dict[str, Any], side: str) -> str:

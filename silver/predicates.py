@@ -25,6 +25,9 @@ TEXTS = (
     event.CURRENCY,
 )
 
+MAX_TEXT = 512
+"""Characters of an id or a name: longer ones fit into no index of the mirror, which would stop at them for ever."""
+
 
 @dataclass(frozen=True)
 class Predicate:
@@ -57,6 +60,10 @@ def predicates(settings: Settings) -> tuple[Predicate, ...]:
         ),
         *(Predicate(f"wrong_type:{name}", "an object or a list where text is due", _nested(name)) for name in TEXTS),
         *(Predicate(f"null_character:{name}", "text with U+0000", f"contains(raw_{name}, char(0))") for name in TEXTS),
+        *(
+            Predicate(f"too_long:{name}", f"more than {MAX_TEXT} characters", f"char_length(raw_{name}) > {MAX_TEXT}")
+            for name in TEXTS
+        ),
         Predicate(
             "wrong_type:price",
             "not a number of at most 14 digits before the point, or negative",

@@ -79,15 +79,19 @@ class SilverStage(DeltaStage):
 
     def recover(self, last: Commit) -> None:
         """Takes back the side rows of a batch whose events were never committed: it will be done again."""
+        if not last.offsets:
+            return
+        taken = " OR ".join(
+            "(source_id = '{}' AND partition = {} AND \"offset\" < {})".format(*name.rsplit("/", 1), end)
+            for name, end in last.offsets.items()
+        )
+
+        def beyond(_: Dialect) -> str:
+            return f"NOT ({taken})"
+
+        marker = Commit(self.name, last.generation, -1, marker="rows of an unfinished batch taken back")
         for table in (SilverDuplicates, SilverQuarantine):
-            if not last.offsets:
-                continue
-            taken = " OR ".join(
-                "(source_id = '{}' AND partition = {} AND \"offset\" < {})".format(*name.rsplit("/", 1), end)
-                for name, end in last.offsets.items()
-            )
-            marker = Commit(self.name, last.generation, -1, marker="rows of an unfinished batch taken back")
-            self.context.store.delete(table, lambda _, taken=taken: f"NOT ({taken})", marker)
+            self.context.store.delete(table, beyond, marker)
 
 
 def _ends(rows: Frame) -> dict[str, int]:

@@ -26,7 +26,9 @@ TIME_MS = "time_ms"
 COORDINATES = (S.source_id, S.partition, S.offset)
 
 # A cast alone would also take '2020', or '12:30' as a time of today.
-_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|z|[ ]UTC|[+-][0-9]{2}:?[0-9]{2})?)?$"
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CLOCK = "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
+_ISO = f"^{_DATE}([T ]{_CLOCK}(Z|z|[ ]UTC|[+-][0-9]{{2}}:?[0-9]{{2}})?)?$"
 _EPOCH_MS = "^-?[0-9]{1,15}$"
 _NUMBER = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?$"
 _WHOLE = "^[+-]?[0-9]{1,10}([.]0+)?$"
@@ -35,7 +37,8 @@ _EPOCH_TIME = f"CASE WHEN raw_timestamp RLIKE '{_EPOCH_MS}' THEN timestamp_milli
 # All fields as JSON with sorted keys; the time as epoch milliseconds, so that two ways to write it are one.
 _CANONICAL = (
     "concat(concat_ws(',', array_sort(transform(map_entries(map_filter(fields, (name, _) -> name != 'timestamp')), "
-    "e -> concat(to_json(named_struct('k', e.key)), ':', to_json(e.value))))), '@', CAST(unix_millis(event_time) AS STRING))"
+    "e -> concat(to_json(named_struct('k', e.key)), ':', to_json(e.value))))), '@', "
+    "CAST(unix_millis(event_time) AS STRING))"
 )
 _OTHERS = ", ".join(f"'{name}'" for name in event.FIELDS)
 # Every field without a column of its own, as a JSON object; null where there is none.
@@ -54,7 +57,9 @@ def parse(bronze: DataFrame, settings: Settings) -> DataFrame:
     """
     return (
         bronze.selectExpr("*", f"coalesce(octet_length(value) > {settings.max_event_bytes}, false) AS too_large")
-        .selectExpr("*", "CASE WHEN NOT too_large THEN from_json(CAST(value AS STRING), 'map<string,variant>') END AS fields")
+        .selectExpr(
+            "*", "CASE WHEN NOT too_large THEN from_json(CAST(value AS STRING), 'map<string,variant>') END AS fields"
+        )
         .selectExpr(
             "*",
             "fields IS NOT NULL AND is_valid_utf8(CAST(value AS STRING)) AS readable",
@@ -64,7 +69,11 @@ def parse(bronze: DataFrame, settings: Settings) -> DataFrame:
             "*",
             f"coalesce({_ISO_TIME}, {_EPOCH_TIME}) AS event_time",
             f"CASE WHEN raw_price RLIKE '{_NUMBER}' THEN try_cast(raw_price AS {PRICE}) END AS price",
-            f"CASE WHEN raw_quantity RLIKE '{_WHOLE}' THEN try_cast(CAST(raw_quantity AS DOUBLE) AS INT) END AS quantity",
+            f"CASE WHEN raw_quantity RLIKE '{_WHOLE}' THEN try_cast(raw_quantity AS DECIMAL(20,4)) END AS whole",
+        )
+        .selectExpr(
+            "*",
+            "try_cast(whole AS INT) AS quantity",
         )
         .selectExpr("*", "unix_millis(event_time) AS time_ms")
         .selectExpr("*", f"{reasons(settings)} AS reasons", f"{_identity(settings)} AS event_id")
