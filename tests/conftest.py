@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
+from lakehouse.embedded import jars
+from lakehouse.embedded.java import find_java
 from lakehouse.embedded.services import services
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
 from lakehouse.settings import Settings, load_settings
+from lakehouse.spark import build_session
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +48,14 @@ def kafka(endpoints: Endpoints) -> str:
 def postgres(endpoints: Endpoints) -> Endpoints:
     """The DSNs of the owner, the writer and the reader (``postgres_owner`` …)."""
     return endpoints
+
+
+@pytest.fixture(scope="session")
+def spark(settings: Settings) -> Iterator[SparkSession]:
+    """One Spark for the whole run: its JVM takes up to 1 GiB beside those of the stacks that tests start."""
+    session = build_session(settings, jars.spark(settings), find_java(settings).home)
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")
