@@ -1,0 +1,227 @@
+"""Rounds: who has a turn, and when one that failed has another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from lakehouse.errors import LakehouseError
+from lakehouse.runner import Runner, Turn, one_line
+from lakehouse.stages import EngineLost, Stage
+
+DEADLINE_S = 10.0
+
+
+@dataclass
+class Clock:
+    now: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Scripted(Stage):
+    """A stage with ``batches`` to take; each run answers with the next of ``answers``, raised if an error."""
+
+    def __init__(self, name: str, batches: int = 0, answers: Sequence[BaseException | None] = ()) -> None:
+        super().__init__(cast(Any, None))
+        self.name = name
+        self.batches = batches
+        self.runs = 0
+        self._answers = list(answers)
+
+    def open(self) -> None: ...
+
+    def has_work(self) -> bool:
+        return self.batches > 0
+
+    def run(self) -> None:
+        self.runs += 1
+        answer = self._answers.pop(0) if self._answers else None
+        if answer is not None:
+            raise answer
+        self.batches -= 1
+
+
+@dataclass
+class Rounds:
+    """A runner of ``stages`` with a clock that only the test moves."""
+
+    stages: list[Stage]
+    clock: Clock = field(default_factory=Clock)
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.runner = Runner(self.stages, 0.0, lambda: None, self.told.append, clock=self.clock)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_a_turn_is_handed_on_in_the_order_in_which_it_was_asked_for() -> None:
+    turn = Turn()
+    served: list[int] = []
+
+    def ask(number: int) -> None:
+        with turn:
+            served.append(number)
+
+    threads = []
+    with turn:
+        for number in range(20):
+            threads.append(threading.Thread(target=ask, args=(number,)))
+            threads[-1].start()
+            until(lambda asked=number + 2: turn._next_ticket == asked)  # type: ignore[misc]
+        assert served == []
+    for thread in threads:
+        thread.join(DEADLINE_S)
+
+    assert served == list(range(20))
+
+
+def test_a_turn_is_handed_on_after_an_error() -> None:
+    turn = Turn()
+    with pytest.raises(ValueError, match="a job"), turn:
+        raise ValueError("a job")
+
+    with turn:
+        pass
+
+
+def test_a_job_has_its_turn_between_two_rounds_of_a_busy_loop() -> None:
+    stage = Scripted("bronze", batches=10**9)
+    runner = Runner([stage], 0.0, lambda: None, lambda _: None)
+    loop = threading.Thread(target=runner.loop)
+    loop.start()
+    try:
+        with runner.turn:
+            runs = stage.runs
+            time.sleep(0.02)
+            assert stage.runs == runs
+        until(lambda: stage.runs > runs)
+    finally:
+        runner.stopping.set()
+        loop.join(DEADLINE_S)
+    assert not loop.is_alive()
+
+
+def test_stages_with_work_run_in_their_order_and_idle_ones_do_not() -> None:
+    ran: list[str] = []
+
+    class Noting(Scripted):
+        def run(self) -> None:
+            ran.append(self.name)
+            super().run()
+
+    rounds = Rounds([Noting("bronze", 1), Noting("silver"), Noting("gold", 2)])
+
+    assert rounds.runner.round() is True
+    assert ran == ["bronze", "gold"]
+    assert rounds.runner.round() is True
+    assert rounds.runner.round() is False
+    assert ran == ["bronze", "gold", "gold"]
+
+
+def test_a_failing_stage_waits_longer_each_time_while_the_others_go_on() -> None:
+    broken = Scripted("gold", 1, answers=[LakehouseError("disk is full")] * 9)
+    steady = Scripted("silver", 1_000)
+    rounds = Rounds([broken, steady])
+    waits = []
+
+    for _ in range(9):
+        rounds.runner.round()
+        runs = broken.runs
+        waits.append(broken.state.retry_at - rounds.clock.now)
+        rounds.clock.now = broken.state.retry_at - 0.001
+        rounds.runner.round()
+        assert broken.runs == runs
+        rounds.clock.now = broken.state.retry_at
+
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert steady.runs == 18
+    assert rounds.told[0] == "gold: failed (1), again in 1 s: disk is full"
+
+
+def test_a_failure_is_told_until_it_is_over() -> None:
+    stage = Scripted("gold", 1, answers=[LakehouseError("disk is full"), LakehouseError("disk is full")])
+    rounds = Rounds([stage])
+
+    rounds.runner.round()
+    since = stage.state.since
+    assert (stage.state.state, stage.state.error, stage.state.failures) == ("waiting", "disk is full", 1)
+
+    rounds.clock.now += 1
+    rounds.runner.round()
+    assert stage.state.since == since is not None
+
+    rounds.clock.now += 2
+    rounds.runner.round()
+    assert (stage.state.state, stage.state.error, stage.state.failures, stage.state.since) == ("idle", None, 0, None)
+    assert rounds.told[-1] == "gold: goes on after 2 failures"
+
+
+def test_a_stage_that_cannot_say_whether_it_has_work_has_failed() -> None:
+    class Blind(Scripted):
+        def has_work(self) -> bool:
+            raise LakehouseError("Kafka does not answer")
+
+    stage = Blind("bronze")
+
+    assert Rounds([stage]).runner.round() is False
+    assert stage.state.error == "Kafka does not answer"
+
+
+def test_a_lost_engine_ends_the_rounds() -> None:
+    lost = Scripted("silver", 1, answers=[EngineLost("the JVM has gone")])
+    last = Scripted("gold", 1)
+
+    with pytest.raises(EngineLost):
+        Rounds([lost, last]).runner.loop()
+
+    assert last.runs == 0
+
+
+def test_caught_up_means_nothing_to_take_and_nothing_failed() -> None:
+    stage = Scripted("gold", 1, answers=[LakehouseError("disk is full")])
+    rounds = Rounds([Scripted("silver"), stage])
+    assert not rounds.runner.caught_up
+
+    rounds.runner.round()
+    stage.batches = 0  # what it failed at may be half done
+    assert not rounds.runner.caught_up
+
+    rounds.clock.now += 1
+    rounds.runner.round()
+    assert rounds.runner.caught_up
+
+
+def test_who_waits_for_a_round_is_told_how_many_are_done() -> None:
+    done = 0
+
+    def after_round() -> None:
+        nonlocal done
+        done += 1
+        if done == 3:
+            runner.stopping.set()
+
+    runner = Runner([Scripted("bronze", 100)], 0.0, after_round, lambda _: None)
+    assert runner.wait_for_round(0, 0.0) == 0
+    runner.loop()
+
+    assert runner.wait_for_round(2, DEADLINE_S) == 3
+
+
+def test_an_error_becomes_one_line_with_its_kind_unless_it_is_our_own() -> None:
+    assert one_line(ValueError("bad\n  at org.apache.spark")) == "ValueError: bad"
+    assert one_line(ValueError()) == "ValueError: ValueError"
+    assert one_line(LakehouseError("disk is full")) == "disk is full"
+    assert len(one_line(ValueError("x" * 10_000))) == 500
