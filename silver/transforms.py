@@ -118,7 +118,9 @@ def classify(parsed: DataFrame, existing: DataFrame, quarantined_at: datetime) -
     known = F.get(F.filter("seen", lambda row: row[TIME_MS] == F.col(TIME_MS)), F.lit(0))
     same_row = F.concat_ws("/", *(known[c] for c in COORDINATES)) == own_coordinates
 
-    in_batch = Window.partitionBy(F.coalesce("join_id", own_coordinates)).orderBy(*COORDINATES)
+    # Two columns: in one, an event_id that reads like coordinates would meet the refused row at that place.
+    nothing_in_common = F.when(F.col("join_id").isNull(), own_coordinates)
+    in_batch = Window.partitionBy("join_id", nothing_in_common).orderBy(*COORDINATES)
     first_time = F.first(TIME_MS).over(in_batch)
     place = F.row_number().over(in_batch)
     outcome = (
