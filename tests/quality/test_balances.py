@@ -1,0 +1,74 @@
+"""The books find what is lost, doubled or misplaced: each fault is made by hand, and named by its balance."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, SilverQuarantine
+from quality.balances import Scope, counted, placed, received
+
+T0 = {"T/0": 4}
+
+
+def rows(spark: SparkSession, *offsets: int) -> DataFrame:
+    places = [("T", 0, offset) for offset in offsets]
+    return spark.createDataFrame(places, "source_id string, partition int, offset long")
+
+
+def wrong(spark: SparkSession, bronze: list[int], events: list[int], copies: list[int], refused: list[int]) -> set[str]:
+    tables: dict[type, DataFrame] = {
+        BronzeEvents: rows(spark, *bronze),
+        SilverEvents: rows(spark, *events),
+        SilverDuplicates: rows(spark, *copies),
+        SilverQuarantine: rows(spark, *refused),
+    }
+    return {balance.name for balance in placed(tables, Scope(T0)) if not balance.agrees}
+
+
+def test_every_row_in_one_table_agrees(spark: SparkSession) -> None:
+    assert wrong(spark, [0, 1, 2, 3], [0, 1], [2], [3]) == set()
+
+
+def test_rows_beyond_what_silver_has_taken_are_lag_and_not_wrong(spark: SparkSession) -> None:
+    assert wrong(spark, [0, 1, 2, 3, 4, 5], [0, 1], [2], [3]) == set()
+
+
+def test_a_lost_row_is_found_though_a_doubled_one_makes_up_for_it(spark: SparkSession) -> None:
+    assert wrong(spark, [0, 1, 2, 3], [0, 1, 1], [2], []) == {
+        "coordinates in none of silver's tables",
+        "coordinates in more than one of them",
+    }
+
+
+def test_a_row_that_bronze_never_had_is_found(spark: SparkSession) -> None:
+    assert "coordinates unknown to bronze, or twice in it" in wrong(spark, [0, 1, 2], [0, 1], [2], [3])
+
+
+@pytest.mark.parametrize(
+    ("offsets", "gaps"),
+    [
+        pytest.param([0, 1, 2, 3], [], id="all there"),
+        pytest.param([0, 3], [("T/0", 1, 2)], id="two are missing within"),
+        pytest.param([0, 1], [("T/0", 2, 3)], id="two are missing at the end"),
+        pytest.param([0, 1, 1, 2, 3], [], id="one came twice"),
+    ],
+)
+def test_offsets_that_bronze_does_not_have_are_named(
+    spark: SparkSession, offsets: list[int], gaps: list[tuple[str, int, int]]
+) -> None:
+    balance, found = received(rows(spark, *offsets), Scope(T0))
+
+    assert found == gaps
+    assert balance.agrees == (offsets == [0, 1, 2, 3])
+
+
+def test_an_event_that_gold_counted_twice_is_found_by_type(spark: SparkSession) -> None:
+    windows = spark.createDataFrame([("view", 3), ("purchase", 1)], "event_type string, num_events long")
+    summary = spark.createDataFrame(
+        [(2, 0, 1, 3)], "num_views long, num_add_to_cart long, num_purchases long, num_events long"
+    )
+
+    found = {balance.name for balance in counted({"view": 2, "purchase": 1}, windows, summary) if not balance.agrees}
+
+    assert found == {"silver → gold: view"}
