@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from lakehouse.embedded.console import console
-from lakehouse.embedded.services import services
+from lakehouse.embedded.services import services, stack_runs
+from lakehouse.embedded.waiting import until
 from lakehouse.home import Home
 from lakehouse.jobs import Progress, call
 from lakehouse.settings import Settings
@@ -23,7 +24,9 @@ def writer_for(settings: Settings) -> Iterator[RunJob]:
     """
     home = Home(settings.home)
     with services(settings, {"kafka", "postgres"}) as endpoints:
-        if home.socket.exists():
+        if stack_runs(home):
+            # Its writer may be starting, or on its way back; a second one beside it would only be refused.
+            until(home.socket.exists, settings.start_timeout_s)
 
             def ask(
                 job: str, arguments: Mapping[str, Any], progress: Progress = _tell, timeout_s: float | None = None

@@ -68,11 +68,11 @@ def _own(settings: Settings, home: Home, need: frozenset[str]) -> Iterator[Endpo
 
 def _of_the_stack(settings: Settings, home: Home, need: frozenset[str]) -> Endpoints:
     """The running stack's addresses, once the servers needed are up: it may have begun to start only now."""
-    if not until(lambda: home.endpoints.is_file() or not _by_stack(home), settings.start_timeout_s):
+    if not until(lambda: home.endpoints.is_file() or not stack_runs(home), settings.start_timeout_s):
         raise LakehouseError(
             f"the stack under {home.root} is not up after {settings.start_timeout_s:g} s; see its logs"
         )
-    if not _by_stack(home):
+    if not stack_runs(home):
         running = holder(home.supervisor_lock)
         who = f" (pid {running.pid})" if running else ""
         raise LakehouseError(
@@ -89,7 +89,7 @@ def _of_the_stack(settings: Settings, home: Home, need: frozenset[str]) -> Endpo
     return endpoints
 
 
-def _by_stack(home: Home) -> bool:
+def stack_runs(home: Home) -> bool:
     """Whether the lock's holder is a stack; one that has not yet said what it is counts as one."""
     running = holder(home.supervisor_lock)
     return running is not None and running.role == "stack"
