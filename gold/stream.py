@@ -14,6 +14,7 @@ from gold.windows import funnel_summary, funnel_windows
 from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.dialects import Dialect, cover
+from lakehouse.errors import LakehouseError
 from lakehouse.stages import Context, DeltaStage, Stage
 from lakehouse.store import Frame, Merge, empty
 
@@ -59,6 +60,16 @@ class GoldStage(DeltaStage):
         finally:
             events.unpersist()
         return self._finalize(commit)
+
+    def recover(self, last: Commit) -> None:
+        """Refuses where a batch stopped between the two tables: under a new transaction id its windows would be added
+        again. It takes a kill between the two commits and a lost checkpoint to come here."""
+        windows = self.context.store.last_commit(FunnelWindows)
+        if windows is not None and (windows.source_version or 0) > (last.source_version or 0):
+            raise LakehouseError(
+                f"gold: its checkpoint is lost, and {FunnelWindows.name} is a batch ahead of {G.name}; move the "
+                f"checkpoint back to {self.checkpoint.path}, or empty both tables and gold's checkpoints"
+            )
 
     def _for_commit(self, totals: pa.Table) -> Frame:
         if self.context.store.delta_rs_commits(totals.num_rows):
