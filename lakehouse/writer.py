@@ -144,6 +144,7 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
     """
     home = Home(settings.home).make()
     with _locked(home):
+        home.state.unlink(missing_ok=True)  # a killed run's account would pass for this one's
         java = find_java(settings)
         spark = build_session(settings, jars.spark(settings), java.home)
         store = TableStore(home, settings, spark)
