@@ -154,10 +154,7 @@ class QueryStage(Stage):
 
     @property
     def checkpoint(self) -> Checkpoint:
-        return self._checkpoint(self.generation)
-
-    def _checkpoint(self, generation: int) -> Checkpoint:
-        return Checkpoint(self.context.home.checkpoints / self.name / f"gen-{generation}")
+        return Checkpoint(self.context.home.checkpoints / self.name / f"gen-{self.generation}")
 
     def open(self) -> None:
         self.last = self.context.store.last_commit(self.target)

@@ -7,16 +7,14 @@ in their own process.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
@@ -25,6 +23,7 @@ from typing import Any
 from lakehouse.contracts import TABLES, BronzeEvents
 from lakehouse.embedded import jars
 from lakehouse.embedded.java import find_java
+from lakehouse.embedded.locks import Held, exclusively
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
@@ -182,15 +181,13 @@ def _rounds(writer: Writer) -> None:
 
 @contextmanager
 def _locked(home: Home) -> Iterator[None]:
-    with home.lock.open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            held.enter_context(exclusively(home.lock, limit_s=0))
+        except Held:
             raise LakehouseError(
                 f"{home.root} is written by another process; `lakehouse status` names it, `lakehouse down` ends it"
             ) from None
-        file.write(str(os.getpid()))
-        file.flush()
         yield
 
 
