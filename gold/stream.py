@@ -15,6 +15,7 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.dialects import Dialect, cover
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import reach
 from lakehouse.stages import Context, DeltaStage, Stage
 from lakehouse.store import Frame, Merge, empty
 
@@ -54,11 +55,13 @@ class GoldStage(DeltaStage):
                 store.append(G, empty(G), commit)
                 return commit
             store.merge(FunnelWindows, self._for_commit(totals), _add_windows(starts), commit)
+            reach("between-gold-merges")
             with store.gathered(funnel_summary(events, before, settings), total) as summary:
                 commit = commit.with_(watermark=advance(before, _newest_by_user(summary), settings))
                 store.merge(G, summary, _add_summary(starts, settings.session_ids_cap), commit)
         finally:
             events.unpersist()
+        reach("before-gold-finalize")
         return self._finalize(commit)
 
     def recover(self, last: Commit) -> None:

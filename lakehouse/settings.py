@@ -22,6 +22,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from lakehouse import faultpoints
 from lakehouse.errors import LakehouseError
 
 KNOWN_TYPES = (
@@ -126,6 +127,12 @@ class Settings(BaseSettings):
     start_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one service to become healthy.")
     min_free_disk_mb: int = Field(500, ge=0, description="`up` refuses to start with less free disk than this.")
     log_max_mb: int = Field(20, ge=1, description="A service's log is rotated beyond this size.")
+    service_restarts: int = Field(
+        5, ge=0, description="How often a service that dies is brought back within five minutes before `up` stops."
+    )
+    fault_point: str | None = Field(
+        None, description="For tests: a point at which a process kills itself, NAME or NAME:N; docs/reliability.md."
+    )
 
     _config_file: ClassVar[Path | None] = None
 
@@ -138,6 +145,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("fault_point")
+    @classmethod
+    def _known_point(cls, value: str | None) -> str | None:
+        if value is not None:
+            faultpoints.parse(value)
+        return value
 
     @field_validator("window_minutes")
     @classmethod

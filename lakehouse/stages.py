@@ -24,6 +24,7 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import Table
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import reach
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.store import TableStore
@@ -183,6 +184,7 @@ class QueryStage(Stage):
         self.recover(self.last)
         self.generation = self.last.generation + 1
         self.checkpoint.remove()
+        reach("between-generation-steps")
         self.context.log(f"{self.name}: generation {self.generation} begins after batch {self.last.batch_id}")
 
     def run(self) -> None:

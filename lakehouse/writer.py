@@ -26,6 +26,7 @@ from lakehouse.embedded.java import find_java
 from lakehouse.embedded.locks import Held, exclusively
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import arm, reach
 from lakehouse.home import Home
 from lakehouse.jobs import Job, JobServer, Progress
 from lakehouse.runner import Runner
@@ -142,6 +143,7 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
     Raises LakehouseError where another process writes under this home.
     """
     home = Home(settings.home).make()
+    arm(settings.fault_point)
     with _locked(home):
         home.state.unlink(missing_ok=True)  # a killed run's account would pass for this one's
         java = find_java(settings)
@@ -163,6 +165,7 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
                 yield writer
             finally:
                 runner.stopping.set()
+                reach("at-stop")
                 rounds.join()
                 for stage in stages:
                     with contextlib.suppress(Exception):

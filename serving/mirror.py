@@ -28,6 +28,7 @@ gone from a row that it refuses.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
@@ -42,6 +43,7 @@ from psycopg2.extras import execute_values
 
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import reach
 from serving.changes import CHANGE_TYPE, DELETE, latest_changes
 from serving.copytext import copy_text
 from serving.postgres import transaction
@@ -268,6 +270,7 @@ def _account(cursor: Cursor, batch: MirrorBatch, rows: int) -> Applied:
         " ORDER BY generation DESC, batch_id DESC OFFSET %(keep)s LIMIT 1)",
         {"query": batch.query, "keep": LEDGER_BATCHES},
     )
+    reach("before-mirror-commit")
     return Applied(rows=rows)
 
 
@@ -281,8 +284,20 @@ def _stage(cursor: Cursor, mirror: str, name: str, rows: pa.Table) -> sql.Identi
     )
     staging = sql.Identifier("pg_temp", name)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(staging, _names(rows.column_names))
-    cursor.copy_expert(statement, copy_text(rows), size=1 << 20)
+    cursor.copy_expert(statement, _CopySource(copy_text(rows)), size=1 << 20)
     return staging
+
+
+class _CopySource(io.BufferedIOBase):
+    """The lines of a COPY, a part at a time."""
+
+    def __init__(self, text: pa.BufferReader) -> None:
+        self._text = text
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._text.tell():
+            reach("in-mirror-copy")
+        return bytes(self._text.read(size))
 
 
 def _conform(rows: pa.Table, table: type[Table]) -> pa.Table:

@@ -19,6 +19,7 @@ from deltalake import DeltaTable
 from psycopg2.extensions import connection as Connection
 
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.faultpoints import reach
 from lakehouse.stages import Context, Stage
 from serving.mirror import (
     FUNNEL_SUMMARY,
@@ -119,6 +120,7 @@ class MirrorStage(Stage):
         began = time.monotonic()
         rows = self._changes(first, last)
         applied = self.mirror.apply(connection, rows, MirrorBatch(self.name, 0, last, last))
+        reach("after-mirror-commit")
         few = rows.num_rows < ROWS_PER_TRANSACTION
         self._versions_at_once = self._versions_at_once * 2 if few else max(1, self._versions_at_once // 2)
         self.state.batch_id, self.state.batch_rows = last, applied.rows

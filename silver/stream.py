@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, SilverQuarantine
 from lakehouse.dialects import Dialect, cover
+from lakehouse.faultpoints import reach
 from lakehouse.stages import Context, DeltaStage, Stage, utc_now
 from lakehouse.store import Frame, count, where
 from silver.transforms import COORDINATES, DUPLICATE, NEW, OUTCOME, REFUSED, classify, parse, spans
@@ -58,6 +59,7 @@ class SilverStage(DeltaStage):
                     store.append(SilverDuplicates, duplicates, commit)
                 if commit.rows_refused:
                     store.append(SilverQuarantine, refused, commit)
+                reach("between-silver-tables")
                 store.append(SilverEvents, events, commit)
         finally:
             parsed.unpersist()

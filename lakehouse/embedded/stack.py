@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from lakehouse.embedded import kafka, postgres
 from lakehouse.embedded.environment import child_environment
 from lakehouse.embedded.java import find_java
 from lakehouse.embedded.ports import LOOPBACK, Door, assign
-from lakehouse.embedded.process import Service
+from lakehouse.embedded.process import RestartPolicy, Service
 from lakehouse.embedded.secrets import Secrets, load_secrets
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
@@ -86,7 +86,8 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
     if simulate:
         after = (*kafka_first, WRITER)  # the writer has made the topic by then
         services.append(_python(SIMULATOR, ("-m", "producer.live"), settings, after=after))
-    return Plan(endpoints, tuple(services))
+    policy = RestartPolicy(limit=settings.service_restarts)
+    return Plan(endpoints, tuple(replace(service, restart=policy) for service in services))
 
 
 def require_disk(settings: Settings, home: Home) -> None:

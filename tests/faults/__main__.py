@@ -60,6 +60,8 @@ def main(
         )
         for outcome in driver.run(world, steps, log, lambda outcome: typer.echo(_line(began, outcome))):
             outcomes.append(outcome)
+            if outcome.result == "wrong":
+                world.keep(folder / "kept")
             if outcome.step.action == CHECK and time.monotonic() - began > minutes * 60 and not actions:
                 break
     summary = report.summarise(seed, outcomes, time.monotonic() - began)

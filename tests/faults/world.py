@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import socket
 import time
@@ -44,8 +46,6 @@ class World:
         """What `lakehouse status --json` says; None where no stack runs."""
         with self.shop.start("status", "--json") as process:
             out, _ = process.communicate(timeout=60)
-        import json
-
         told: dict[str, Any] = json.loads(out) if process.returncode in (0, 1) else {"running": False}
         return told if told["running"] else None
 
@@ -94,6 +94,11 @@ class World:
         if not until(started, UP_LIMIT_S, tick_s=1.0):
             raise AssertionError(f"`lakehouse up` does not start any more: {failure[0]}")
 
+    def keep(self, folder: Path) -> None:
+        """Copies what tells why something went wrong; the home itself is gone at the end."""
+        for part in (self.home.logs, self.home.run, self.home.checkpoints, self.home.tables):
+            shutil.copytree(part, folder / part.name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
+
     def ensure_up(self) -> None:
         if self.status() is None:
             self.up()
@@ -118,7 +123,11 @@ def opened(folder: Path, seed: int) -> Iterator[World]:
         yield world
 
 
-SETTINGS = {"LAKEHOUSE_TOPIC": TOPIC, "LAKEHOUSE_MIN_FREE_DISK_MB": "100", "LAKEHOUSE_ROUND_INTERVAL_S": "1.5"}
+SETTINGS = {
+    "LAKEHOUSE_TOPIC": TOPIC,
+    "LAKEHOUSE_MIN_FREE_DISK_MB": "100",
+    "LAKEHOUSE_SERVICE_RESTARTS": "1000",  # it is hit far more often than one that has a fault of its own may die
+}
 
 
 def _end(shop: Shop) -> None:
