@@ -49,6 +49,8 @@ class Runner:
     """Least time from one round's start to the next."""
     after_round: Callable[[], None]
     log: Callable[[str], None]
+    engine_runs: Callable[[], bool] = lambda: True
+    """Whether Spark's JVM is there: without it a stage fails in any of many ways, and none of them heals."""
     clock: Callable[[], float] = time.monotonic
     turn: Turn = field(default_factory=Turn)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -69,7 +71,11 @@ class Runner:
             self.stopping.wait(pause)
 
     def round(self) -> bool:
-        """One turn of every stage that has work and is not waiting to be tried again; whether one worked."""
+        """One turn of every stage that has work and is not waiting to be tried again; whether one worked.
+
+        Raises EngineLost.
+        """
+        self._require_engine()
         worked = False
         for stage in self.stages:
             if self.stopping.is_set():
@@ -88,6 +94,7 @@ class Runner:
             except EngineLost:
                 raise
             except Exception as error:
+                self._require_engine(error)
                 self._failed(stage, error)
         return worked
 
@@ -101,6 +108,10 @@ class Runner:
     def caught_up(self) -> bool:
         """Whether no stage has anything left to take: to be asked with the turn held."""
         return all(not stage.state.failures and not stage.has_work() for stage in self.stages)
+
+    def _require_engine(self, error: Exception | None = None) -> None:
+        if not self.engine_runs():
+            raise EngineLost("Spark's JVM has ended") from error
 
     def _recovered(self, stage: Stage) -> None:
         if stage.state.failures:

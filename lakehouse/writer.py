@@ -31,7 +31,7 @@ from lakehouse.home import Home
 from lakehouse.jobs import Job, JobServer, Progress
 from lakehouse.runner import Runner
 from lakehouse.settings import Settings, load_settings
-from lakehouse.spark import build_session
+from lakehouse.spark import build_session, engine_runs
 from lakehouse.stages import Context, EngineLost, Stage, utc_now
 from lakehouse.store import TableStore
 
@@ -155,7 +155,13 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
         stages = [stage for plugin in plugins for stage in plugin.load()(context)]
         for stage in stages:
             stage.open()
-        runner = Runner(stages, settings.round_interval_s, after_round=lambda: writer.report(), log=log)
+        runner = Runner(
+            stages,
+            settings.round_interval_s,
+            after_round=lambda: writer.report(),
+            log=log,
+            engine_runs=lambda: engine_runs(spark),
+        )
         reporters = [plugin.load()(context) for plugin in entry_points(group="lakehouse.reporters")]
         writer = Writer(context, runner, _reporters=reporters)
         rounds = threading.Thread(target=_rounds, args=(writer,), name="rounds")
@@ -171,7 +177,8 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
                     with contextlib.suppress(Exception):
                         stage.close()
                 home.state.unlink(missing_ok=True)
-                spark.stop()
+                with contextlib.suppress(Exception):  # its JVM may have gone
+                    spark.stop()
 
 
 def _rounds(writer: Writer) -> None:
@@ -222,8 +229,8 @@ def main() -> int:
         log(str(error))
         return error.exit_code
     if writer.failure is not None:
-        reason = "Spark's JVM has gone" if isinstance(writer.failure, EngineLost) else repr(writer.failure)
-        log(f"the rounds ended: {reason}: {writer.failure}")
+        lost = isinstance(writer.failure, EngineLost)
+        log(f"the rounds ended: {writer.failure if lost else repr(writer.failure)}")
         return 1
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,7 @@ def main(
     steps = _steps(seed, actions, only)
     log.unlink(missing_ok=True)
     typer.echo(f"seed {seed}, log {log}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack is ended too
     began = time.monotonic()
     outcomes: list[Outcome] = []
     with opened(folder, seed) as world:

@@ -190,6 +190,31 @@ def test_a_lost_engine_ends_the_rounds() -> None:
     assert last.runs == 0
 
 
+def test_a_stage_that_fails_without_an_engine_is_not_tried_again() -> None:
+    running = [True]
+
+    class Refused(Scripted):
+        def run(self) -> None:
+            running[0] = False
+            raise ConnectionRefusedError("py4j")
+
+    rounds = Rounds([Refused("silver", 1)])
+    rounds.runner.engine_runs = lambda: running[0]
+
+    with pytest.raises(EngineLost, match="JVM has ended"):
+        rounds.runner.loop()
+
+    assert rounds.told == []
+
+
+def test_a_lost_engine_is_noticed_without_work() -> None:
+    rounds = Rounds([Scripted("silver")])
+    rounds.runner.engine_runs = lambda: False
+
+    with pytest.raises(EngineLost):
+        rounds.runner.loop()
+
+
 def test_caught_up_means_nothing_to_take_and_nothing_failed() -> None:
     stage = Scripted("gold", 1, answers=[LakehouseError("disk is full")])
     rounds = Rounds([Scripted("silver"), stage])
