@@ -7,17 +7,23 @@ asked of the running stack take their turn.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.stages import EngineLost, Stage, utc_now
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
 IDLE_POLL_S = 0.1
+
+WAITING = "waiting"
+"""The state of a stage that will be tried again."""
+STOPPED = "stopped"
+"""The state of a stage that will not, before the next start."""
 
 
 class Turn:
@@ -51,6 +57,11 @@ class Runner:
     log: Callable[[str], None]
     engine_runs: Callable[[], bool] = lambda: True
     """Whether Spark's JVM is there: without it a stage fails in any of many ways, and none of them heals."""
+    obstacle: Callable[[Stage], str | None] = lambda _: None
+    """Why a stage may not run now, as one sentence; None where it may. Cheap, asked before each turn."""
+    attempts: int = 8
+    """Failures in a row after which a stage is not tried again: what fails so often does not mend by itself, and a
+    batch that nobody can take must be seen. Outages do not count: they end."""
     clock: Callable[[], float] = time.monotonic
     turn: Turn = field(default_factory=Turn)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -81,6 +92,9 @@ class Runner:
             if self.stopping.is_set():
                 break
             if self.clock() < stage.state.retry_at:
+                continue
+            if (reason := self.obstacle(stage)) is not None:
+                self._hold(stage, reason)
                 continue
             try:
                 began = utc_now()
@@ -116,17 +130,38 @@ class Runner:
     def _recovered(self, stage: Stage) -> None:
         if stage.state.failures:
             self.log(f"{stage.name}: goes on after {stage.state.failures} failures")
-        stage.state.failures = 0
+        elif stage.state.error is not None:
+            self.log(f"{stage.name}: goes on")
+        stage.state.failures = stage.state.attempts = 0
         stage.state.error = None
         stage.state.since = None
         stage.state.state = "idle"
 
+    def _hold(self, stage: Stage, reason: str) -> None:
+        state = stage.state
+        if state.since is None:
+            self.log(f"{stage.name}: waits: {reason}")
+        state.since = state.since or utc_now()
+        state.error = reason
+        state.state = WAITING
+
     def _failed(self, stage: Stage, error: Exception) -> None:
         state = stage.state
+        if (reason := self.obstacle(stage)) is not None:  # then what it failed with came of that
+            error = Unavailable(reason)
         state.failures += 1
+        state.attempts += not isinstance(error, Unavailable)
         state.since = state.since or utc_now()
         state.error = one_line(error)
-        state.state = "waiting"
+        if state.attempts >= self.attempts:
+            state.state = STOPPED
+            state.error = (
+                f"stopped after {state.attempts} attempts: {state.error}; when that is mended, start the stack again"
+            )
+            state.retry_at = math.inf
+            self.log(f"{stage.name}: {state.error}")
+            return
+        state.state = WAITING
         pause = min(FIRST_RETRY_S * 2 ** (state.failures - 1), LONGEST_RETRY_S)
         state.retry_at = self.clock() + pause
         self.log(f"{stage.name}: failed ({state.failures}), again in {pause:g} s: {state.error}")

@@ -51,6 +51,14 @@ from serving.postgres import transaction
 LEDGER_BATCHES = 1_000
 """Batches of a query that the ledger remembers: far more than a stream ever gives again."""
 
+ANSWER_LIMIT_S = 30.0
+"""How long the server may be silent: all stages take turns, so that one that hangs would hold them all up."""
+
+STATUS_LIMIT_S = 5.0
+
+SLOWEST_ROWS_PER_S = 2_000
+"""What a batch may take beyond that: a thirtieth of what was measured, so that no batch is too large to arrive."""
+
 RECEIVED_DATE = "received_date"
 """Day (UTC) of kafka_timestamp: the partition of ``raw_events``."""
 
@@ -107,7 +115,7 @@ def apply_raw_events(conn: Connection, rows: pa.Table, batch: MirrorBatch) -> Ap
     """
     found, gone = _split(rows, SilverEvents)
     events, erased = _with_received_date(found), _with_received_date(gone)
-    with transaction(conn) as cursor:
+    with transaction(conn, _limit_s(rows.num_rows)) as cursor:
         if not _claim(cursor, batch):
             return Applied(rows=0, skipped=True)
         for day in pc.unique(events[RECEIVED_DATE]).to_pylist():
@@ -135,7 +143,7 @@ def apply_funnel_windows(conn: Connection, changes: pa.Table, batch: MirrorBatch
 
 def last_applied(conn: Connection, query: str) -> MirrorBatch | None:
     """The newest batch of ``query`` that is in its mirror; None where there is none."""
-    with transaction(conn) as cursor:
+    with transaction(conn, ANSWER_LIMIT_S) as cursor:
         cursor.execute(
             "SELECT query, generation, batch_id, source_version FROM public.mirror_ledger"
             " WHERE query = %s ORDER BY generation DESC, batch_id DESC LIMIT 1",
@@ -149,7 +157,7 @@ def truncate_mirror(conn: Connection, table: str, query: str) -> None:
     """Empties the mirror ``table`` and forgets the batches of ``query``, in one transaction, to mirror it again."""
     if table not in MIRRORS:
         raise ValueError(f"{table!r} is not a mirror; they are {', '.join(MIRRORS)}")
-    with transaction(conn) as cursor:
+    with transaction(conn, ANSWER_LIMIT_S) as cursor:
         cursor.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("public", table)))
         cursor.execute("DELETE FROM public.mirror_ledger WHERE query = %s", (query,))
 
@@ -161,7 +169,7 @@ def drop_expired(conn: Connection, keep_days: int) -> int:
     later call.
     """
     try:
-        with transaction(conn) as cursor:
+        with transaction(conn, ANSWER_LIMIT_S) as cursor:
             cursor.execute("SELECT public.drop_expired_raw_events(%s)", (keep_days,))
             return cursor.rowcount
     except errors.LockNotAvailable:
@@ -177,14 +185,14 @@ def write_status(conn: Connection, rows: Sequence[StreamStatus]) -> None:
         "INSERT INTO public.pipeline_status ({names}, updated_at) VALUES %s"
         " ON CONFLICT (stream) DO UPDATE SET {changes}"
     ).format(names=_names(names), changes=_take_new([*names[1:], "updated_at"]))
-    with transaction(conn) as cursor:
+    with transaction(conn, STATUS_LIMIT_S) as cursor:
         template = f"({', '.join(['%s'] * len(names))}, now())"
         execute_values(cursor, statement, [astuple(row) for row in rows], template)
 
 
 def _apply_changes(conn: Connection, mirror: str, table: type[Table], changes: pa.Table, batch: MirrorBatch) -> Applied:
     upserts, deletes = _split(changes, table)
-    with transaction(conn) as cursor:
+    with transaction(conn, _limit_s(changes.num_rows)) as cursor:
         if not _claim(cursor, batch):
             return Applied(rows=0, skipped=True)
         applied = _delete(cursor, mirror, table.key, deletes) + _upsert(cursor, mirror, table.key, upserts)
@@ -239,6 +247,10 @@ def _delete(cursor: Cursor, mirror: str, key: Sequence[str], rows: pa.Table) -> 
     )
     cursor.execute(statement)
     return cursor.rowcount
+
+
+def _limit_s(rows: int) -> float:
+    return ANSWER_LIMIT_S + rows / SLOWEST_ROWS_PER_S
 
 
 def _claim(cursor: Cursor, batch: MirrorBatch) -> bool:

@@ -40,6 +40,8 @@ from serving.mirror import (
 from serving.postgres import connect, unreachable
 
 STATUS_INTERVAL_S = 1.0
+STATUS_RETRY_S = 30.0
+"""After a failure: where Postgres hangs, each try holds up the stages for seconds."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +149,14 @@ class StatusReporter:
         self._next = time.monotonic() + STATUS_INTERVAL_S
         try:
             if self._connection is None:
-                self._connection = connect(self._context.endpoints.postgres_writer, application_name="status")
+                dsn = self._context.endpoints.postgres_writer
+                self._connection = connect(dsn, application_name="status", connect_timeout_s=2)
             write_status(self._connection, [_status(name, stream, state) for name, stream in state["streams"].items()])
         except Exception:
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
-            self._next = time.monotonic() + 10 * STATUS_INTERVAL_S
+            self._next = time.monotonic() + STATUS_RETRY_S
 
 
 def _status(name: str, stream: Mapping[str, Any], state: Mapping[str, Any]) -> StreamStatus:

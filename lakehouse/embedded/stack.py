@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -22,6 +21,7 @@ from lakehouse.embedded.secrets import Secrets, load_secrets
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from lakehouse.obstacles import short_of_disk
 from lakehouse.settings import Settings
 
 KAFKA = "kafka"
@@ -92,12 +92,9 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
 
 def require_disk(settings: Settings, home: Home) -> None:
     """Raises LakehouseError where the disk of the home has less left than the setting min_free_disk_mb."""
-    free = shutil.disk_usage(home.root).free // (1024 * 1024)
-    if free < settings.min_free_disk_mb:
-        raise LakehouseError(
-            f"the disk of {home.root} has {free} MB left, less than LAKEHOUSE_MIN_FREE_DISK_MB="
-            f"{settings.min_free_disk_mb}; free some, move the home (LAKEHOUSE_HOME) or lower the setting"
-        )
+    short = short_of_disk(home.root, settings.min_free_disk_mb)
+    if short is not None:
+        raise LakehouseError(f"{short}; free some, move the home (LAKEHOUSE_HOME) or lower the setting")
 
 
 def _embedded(settings: Settings, need: Iterable[str]) -> frozenset[str]:
