@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks import backlog as backlog_benchmark
+from benchmarks import backlog_topic, machine
 from benchmarks import freshness as freshness_benchmark
-from benchmarks import machine
 from benchmarks.results import save
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import load_settings
@@ -73,6 +74,28 @@ def freshness(
     if quick:
         options = freshness_benchmark.QUICK
     _measure("freshness", freshness_benchmark.measure, options, quick, results, work)
+
+
+@app.command()
+def backlog(
+    events: Annotated[int, typer.Option(min=1_000, metavar="N", help="Messages in the topic.")] = 1_000_000,
+    hours: Annotated[float, typer.Option(min=0.1, metavar="H", help="Event time that they span.")] = 24.0,
+    users: Annotated[int, typer.Option(min=1, metavar="N", help="Users who act.")] = 50_000,
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each contender.")] = 3,
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """Events/s from a backlog in Kafka to every table and Postgres; beside it the plain design and a bare reader.
+
+    Examples:
+
+      python -m benchmarks backlog
+      python -m benchmarks backlog --events 10000000 --hours 240 --repeats 1
+    """
+    topic = backlog_topic.Backlog(events=events, hours=hours, users=users)
+    options = backlog_benchmark.QUICK if quick else backlog_benchmark.Options(topic, repeats=repeats)
+    _measure("backlog", backlog_benchmark.measure, options, quick, results, work)
 
 
 def _measure(name: str, measure: Callable[..., Any], options: Any, quick: bool, folder: Path, work: Path) -> None:
