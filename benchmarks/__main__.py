@@ -13,6 +13,7 @@ import typer
 
 from benchmarks import backlog as backlog_benchmark
 from benchmarks import backlog_topic, machine
+from benchmarks import footprint as footprint_benchmark
 from benchmarks import freshness as freshness_benchmark
 from benchmarks.results import save
 from lakehouse.errors import LakehouseError
@@ -96,6 +97,31 @@ def backlog(
     topic = backlog_topic.Backlog(events=events, hours=hours, users=users)
     options = backlog_benchmark.QUICK if quick else backlog_benchmark.Options(topic, repeats=repeats)
     _measure("backlog", backlog_benchmark.measure, options, quick, results, work)
+
+
+@app.command()
+def footprint(
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Cold and warm starts.")] = 3,
+    idle: Annotated[float, typer.Option(min=5, metavar="S", help="How long the idle stack is watched.")] = 60.0,
+    events: Annotated[int, typer.Option(min=1_000, metavar="N", help="Messages taken before disks are looked at.")] = (
+        1_000_000
+    ),
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """Memory of each process, disk of each table, start-up times, and the time to the first row in Postgres.
+
+    Examples:
+
+      python -m benchmarks footprint
+      python -m benchmarks footprint --repeats 1 --events 200000
+    """
+    topic = backlog_topic.Backlog(events=events)
+    options = footprint_benchmark.Options(repeats, idle, topic)
+    _measure(
+        "footprint", footprint_benchmark.measure, footprint_benchmark.QUICK if quick else options, quick, results, work
+    )
 
 
 def _measure(name: str, measure: Callable[..., Any], options: Any, quick: bool, folder: Path, work: Path) -> None:

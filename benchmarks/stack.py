@@ -54,10 +54,10 @@ class Stack:
             raise LakehouseError(f"lakehouse {arguments[0]} failed: {' '.join(reason)}")
         return done.stdout
 
-    def up(self) -> float:
+    def up(self, *, simulate: bool = False) -> float:
         """Starts it and returns the seconds until everything was up."""
         began = time.monotonic()
-        self.run("up", "--no-simulator", "--detach")
+        self.run("up", "--detach", *([] if simulate else ["--no-simulator"]))
         return time.monotonic() - began
 
     def down(self) -> None:
