@@ -83,11 +83,14 @@ def backlog(
     hours: Annotated[float, typer.Option(min=0.1, metavar="H", help="Event time that they span.")] = 24.0,
     users: Annotated[int, typer.Option(min=1, metavar="N", help="Users who act.")] = 50_000,
     repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each contender.")] = 3,
+    only: Annotated[
+        str, typer.Option(metavar="NAME,…", help="Only these contenders, e.g. lakehouse,plain; default: all.")
+    ] = "",
     quick: QuickOption = False,
     results: ResultsOption = RESULTS,
     work: WorkOption = WORK,
 ) -> None:
-    """Events/s from a backlog in Kafka to every table and Postgres; beside it the plain design and a bare reader.
+    """Events/s from a backlog in Kafka to every table and Postgres; beside it the plain design a bare reader and peers.
 
     Examples:
 
@@ -95,7 +98,11 @@ def backlog(
       python -m benchmarks backlog --events 10000000 --hours 240 --repeats 1
     """
     topic = backlog_topic.Backlog(events=events, hours=hours, users=users)
-    options = backlog_benchmark.QUICK if quick else backlog_benchmark.Options(topic, repeats=repeats)
+    options = (
+        backlog_benchmark.QUICK
+        if quick
+        else backlog_benchmark.Options(topic, repeats=repeats, only=tuple(filter(None, only.split(","))))
+    )
     _measure("backlog", backlog_benchmark.measure, options, quick, results, work)
 
 

@@ -12,12 +12,14 @@ import polars as pl
 from benchmarks.backlog_topic import Backlog, Filled, fill, funnel_of
 from benchmarks.contenders import contender
 from benchmarks.contenders.contender import Contender, Outcome, module
+from benchmarks.contenders.peers import PEERS, install
 from benchmarks.contenders.session import fetch_driver
 from benchmarks.measure import Repeated, repeated
 from benchmarks.stack import fresh_home
 from lakehouse.contracts import FunnelSummary
 from lakehouse.embedded.environment import child_environment
 from lakehouse.embedded.services import services
+from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 
@@ -28,7 +30,7 @@ OURS: Final = Contender(
     "once; from the writer ready to the last row committed",
 )
 PLAIN: Final = Contender(
-    "plain design",
+    "plain",
     module("benchmarks.contenders.plain"),
     "Spark, two queries (availableNow): from_json, JDBC append to raw_events; watermark, 10-minute windows, JDBC "
     "append; from the session ready to both queries ended",
@@ -50,6 +52,8 @@ class Options:
     """Each contender is run so often, each time with an empty home and an empty Postgres; in turns."""
     limit_s: float = 3_600.0
     """Longest run of one contender."""
+    only: tuple[str, ...] = ()
+    """Names of contenders; empty for all."""
 
 
 QUICK: Final = Options(Backlog(events=100_000, users=10_000), repeats=1, limit_s=300.0)
@@ -95,7 +99,7 @@ class BacklogResult:
     """The plain design's median time by the lakehouse's: above 1 where the lakehouse is quicker."""
     share_of_limit: float | None
     """The lakehouse's events/s by those of a bare reader."""
-    proof: Proof
+    proof: Proof | None
     rows: Mapping[str, int]
     """Rows of each Delta table."""
     stage_seconds: Mapping[str, float]
@@ -112,7 +116,7 @@ class _Run:
 def measure(options: Options, settings: Settings, work: Path, say: Callable[[str], None]) -> BacklogResult:
     """Fills a topic once, then lets every contender take it, ``repeats`` times in turns."""
     fetch_driver(settings)
-    contenders = (OURS, PLAIN, LIMIT)
+    contenders, missing = _contenders(options.only, work / "peers", say)
     truth = work / "backlog-truth.parquet"
     runs: dict[str, list[_Run]] = {each.name: [] for each in contenders}
     with fresh_home(work, "backlog-kafka") as home:
@@ -126,17 +130,39 @@ def measure(options: Options, settings: Settings, work: Path, say: Callable[[str
                     runs[each.name].append(run)
                     say(f"{turn + 1}/{options.repeats} {each.name}: {_in_words(run.outcome, filled)}")
     truth.unlink(missing_ok=True)
-    contests = tuple(_contest(each, [run.outcome for run in runs[each.name]], filled) for each in contenders)
-    ours, plain, limit = (next(c for c in contests if c.name == each.name) for each in (OURS, PLAIN, LIMIT))
+    contests = [_contest(each, [run.outcome for run in runs[each.name]], filled) for each in contenders]
+    seconds = {contest.name: contest.seconds for contest in contests}
+    ours = runs.get(OURS.name, [])
+    told = ours[0].outcome.told if ours else {}
     return BacklogResult(
         topic=filled,
-        contests=contests,
-        times_plain=_ratio(plain.seconds, ours.seconds),
-        share_of_limit=_ratio(limit.seconds, ours.seconds),
-        proof=_proof(runs[OURS.name]),
-        rows=runs[OURS.name][0].outcome.told.get("rows", {}),
-        stage_seconds=runs[OURS.name][0].outcome.told.get("stage_seconds", {}),
+        contests=(*contests, *missing),
+        times_plain=_ratio(seconds.get(PLAIN.name), seconds.get(OURS.name)),
+        share_of_limit=_ratio(seconds.get(LIMIT.name), seconds.get(OURS.name)),
+        proof=_proof(ours) if ours else None,
+        rows=told.get("rows", {}),
+        stage_seconds=told.get("stage_seconds", {}),
     )
+
+
+def _contenders(
+    only: tuple[str, ...], environments: Path, say: Callable[[str], None]
+) -> tuple[list[Contender], list[Contest]]:
+    """Those who can run, and an account of each peer that cannot."""
+    names = [each.name for each in (OURS, PLAIN, LIMIT, *PEERS)]
+    if unknown := set(only) - set(names):
+        raise LakehouseError(f"there is no contender {sorted(unknown)[0]!r}; there are {', '.join(names)}")
+    contenders = [each for each in (OURS, PLAIN, LIMIT) if each.name in (only or names)]
+    missing: list[Contest] = []
+    for peer in PEERS:
+        if peer.name not in (only or names):
+            continue
+        try:
+            contenders.append(install(peer, environments))
+        except LakehouseError as error:
+            say(f"{peer.name}: {error}")
+            missing.append(Contest(peer.name, peer.what, None, None, 0.0, None, str(error)))
+    return contenders, missing
 
 
 def _run(each: Contender, settings: Settings, kafka: str, truth: Path, work: Path, limit_s: float) -> _Run:
