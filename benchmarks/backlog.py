@@ -70,6 +70,8 @@ class Contest:
     """Messages of the topic by the seconds."""
     peak_memory_mib: float
     """Of the contender's own processes; Kafka and Postgres are the same for all and not in it."""
+    others_cores: float
+    """Cores that were kept busy by nobody of these, in the run in which it was most."""
     counted: int | None
     """Events in its windows; the truth is ``events`` of the topic. None for who counts none."""
     error: str | None
@@ -161,7 +163,7 @@ def _contenders(
             contenders.append(install(peer, environments))
         except LakehouseError as error:
             say(f"{peer.name}: {error}")
-            missing.append(Contest(peer.name, peer.what, None, None, 0.0, None, str(error)))
+            missing.append(Contest(peer.name, peer.what, None, None, 0.0, 0.0, None, str(error)))
     return contenders, missing
 
 
@@ -200,6 +202,7 @@ def _contest(each: Contender, outcomes: list[Outcome], filled: Filled) -> Contes
         seconds=repeated(seconds) if seconds else None,
         events_per_second=repeated([filled.messages / s for s in seconds]) if seconds else None,
         peak_memory_mib=max((outcome.peak_memory_mib for outcome in outcomes), default=0.0),
+        others_cores=max((outcome.others_cores for outcome in outcomes), default=0.0),
         counted=counted[0] if counted else None,
         error=next((outcome.error for outcome in outcomes if outcome.error), None),
     )

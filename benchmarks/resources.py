@@ -13,6 +13,7 @@ from typing import Final
 
 import psutil
 
+from benchmarks.others import busy_seconds
 from benchmarks.stack import Stack
 
 INTERVAL_S: Final = 2.0
@@ -83,7 +84,7 @@ def sampled(stack: Stack, load_pid: int | None = None) -> Iterator[Samples]:
     samples, done = Samples(), threading.Event()
 
     def run() -> None:
-        began, busy = time.monotonic(), _busy()
+        began, busy = time.monotonic(), busy_seconds()
         before = {key: seconds for _, key, seconds in _processes(stack, load_pid)}
         while not done.wait(INTERVAL_S):
             samples.memory.append(_memory(stack))
@@ -91,7 +92,7 @@ def sampled(stack: Stack, load_pid: int | None = None) -> Iterator[Samples]:
             samples.processor_seconds[name] += seconds - before.get(key, 0.0)
         samples.seconds = time.monotonic() - began
         known = sum(samples.processor_seconds.values())
-        samples.processor_seconds["others"] = max(0.0, _busy() - busy - known)
+        samples.processor_seconds["others"] = max(0.0, busy_seconds() - busy - known)
 
     thread = threading.Thread(target=run, name="resources", daemon=True)
     thread.start()
@@ -139,9 +140,3 @@ def _processes(stack: Stack, load_pid: int | None) -> Iterator[tuple[str, tuple[
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 yield name, (process.pid, process.create_time()), times.user + times.system
-
-
-def _busy() -> float:
-    """Seconds that all cores together have been at work since the machine started."""
-    times = psutil.cpu_times()
-    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))

@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import psutil
 
+from benchmarks.others import others_meanwhile
+
 RESULT: Final = "RESULT "
 """What the one line on stdout begins with that holds the outcome, as JSON."""
 
@@ -41,6 +43,8 @@ class Outcome:
     """From ready, with nothing of the topic read, to done; None where it failed."""
     peak_memory_mib: float
     """Of all its processes (PSS), sampled twice a second."""
+    others_cores: float
+    """Cores that neither it nor Kafka and Postgres kept busy meanwhile."""
     told: Mapping[str, Any]
     """What else it says of itself."""
     error: str | None = None
@@ -62,7 +66,7 @@ def run(contender: Contender, environment: Mapping[str, str], folder: Path, limi
     """Runs it in ``folder``, where its log stays, for at most ``limit_s``; a failure is an outcome too."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{contender.name}.log"
-    with log.open("wb") as file:
+    with log.open("wb") as file, others_meanwhile() as others:
         process = subprocess.Popen(
             contender.command,
             stdout=subprocess.PIPE,
@@ -85,7 +89,7 @@ def run(contender: Contender, environment: Mapping[str, str], folder: Path, limi
     seconds = told.pop("seconds", None)
     if error is None and seconds is None:
         error = "it ended without saying that it was done"
-    return Outcome(None if error else seconds, memory, told, error)
+    return Outcome(None if error else seconds, memory, others.cores, told, error)
 
 
 def _told(out: str) -> dict[str, Any]:
