@@ -38,6 +38,7 @@ QuickOption = Annotated[bool, typer.Option("--quick", help="Short and small: to 
 
 RESULTS = Path(".benchmarks/results")
 WORK = Path(".benchmarks/work")
+DOCS = Path("docs")
 
 
 @app.callback()
@@ -129,6 +130,23 @@ def footprint(
     _measure(
         "footprint", footprint_benchmark.measure, footprint_benchmark.QUICK if quick else options, quick, results, work
     )
+
+
+@app.command()
+def report(
+    results: ResultsOption = RESULTS,
+    docs: Annotated[Path, typer.Option("--docs", metavar="FOLDER", help="Where the report is written.")] = DOCS,
+) -> None:
+    """Make benchmarks.md, benchmarks.json and benchmarks.svg of the results; a part without a new one is kept.
+
+    Examples:
+
+      python -m benchmarks report
+    """
+    from benchmarks.report import write
+
+    for path in write(results, docs):
+        _say(f"report: {path}")
 
 
 def _measure(name: str, measure: Callable[..., Any], options: Any, quick: bool, folder: Path, work: Path) -> None:
