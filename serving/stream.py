@@ -103,7 +103,7 @@ class MirrorStage(Follower):
 
     def take(self, first: int, last: int) -> None:
         began = utc_now()
-        if not any(version.rows for version in self.context.store.versions(self.origin, first, last)):
+        if not any(version.changes_rows for version in self.context.store.versions(self.origin, first, last)):
             return
         rows = self._changes(first, last)
         applied = self.mirror.apply(self._connected(), rows, MirrorBatch(self.name, 0, last, last))

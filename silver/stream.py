@@ -82,11 +82,12 @@ class SilverStage(Follower):
         """
         store, settings = self.context.store, self.context.settings
         began = utc_now()
-        rows = sum(version.rows for version in store.versions(BronzeEvents, first, last))
-        if not rows:
+        versions = store.versions(BronzeEvents, first, last)
+        if not any(version.changes_rows for version in versions):
             return
         parsed = parse(store.inserted(BronzeEvents, first, last), settings)
-        with store.gathered(candidates(parsed, began), rows) as batch, self._judged(batch) as judged:
+        about = sum(version.rows for version in versions)
+        with store.gathered(candidates(parsed, began), about) as batch, self._judged(batch) as judged:
             events, duplicates, refused = (where(judged, OUTCOME, *o) for o in ([NEW], [DUPLICATE], [REFUSED, REUSED]))
             before = {} if self.last is None else dict(self.last.offsets)
             commit = Commit(
@@ -95,7 +96,7 @@ class SilverStage(Follower):
                 last,
                 offsets=before | _ends(judged),
                 source_version=last,
-                rows_in=rows,
+                rows_in=count(judged),
                 rows_out=count(events),
                 rows_duplicate=count(duplicates),
                 rows_refused=count(refused),
