@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from benchmarks import backlog as backlog_benchmark
 from benchmarks import backlog_topic, machine
 from benchmarks import footprint as footprint_benchmark
 from benchmarks import freshness as freshness_benchmark
+from benchmarks import growth as growth_benchmark
 from benchmarks.results import save
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import load_settings
@@ -130,6 +132,39 @@ def footprint(
     _measure(
         "footprint", footprint_benchmark.measure, footprint_benchmark.QUICK if quick else options, quick, results, work
     )
+
+
+@app.command()
+def growth(
+    events: Annotated[int, typer.Option(min=1_000, metavar="N", help="History to grow to.")] = 30_000_000,
+    step: Annotated[int, typer.Option(min=1_000, metavar="N", help="Events between two looks.")] = 2_000_000,
+    commits: Annotated[str, typer.Option(metavar="N,N,…", help="Versions of each table to grow to.")] = (
+        "1000,3000,10000,30000,100000"
+    ),
+    small: Annotated[int, typer.Option(min=1, metavar="N", help="Events in a micro-batch that is timed.")] = 3_000,
+    small_batches: Annotated[int, typer.Option(min=1, metavar="N", help="So many at each look.")] = 20,
+    only: Annotated[
+        str, typer.Option(metavar="PART", help="Only this part: 'in order', '1 % a week late' or 'commits'.")
+    ] = "",
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """What a micro-batch costs as the history grows: time, files, log and memory, with the slope and its interval.
+
+    Examples:
+
+      python -m benchmarks growth
+      python -m benchmarks growth --events 5000000 --step 500000 --only "in order"
+    """
+    options = growth_benchmark.QUICK
+    if not quick:
+        options = growth_benchmark.Options(
+            events=events, step=step, commits=_whole_numbers(commits), small=small, small_batches=small_batches
+        )
+    if only:
+        options = replace(options, parts=(only,))
+    _measure("growth", growth_benchmark.measure, options, quick, results, work)
 
 
 @app.command()
