@@ -17,6 +17,7 @@ from benchmarks import backlog_topic, machine
 from benchmarks import footprint as footprint_benchmark
 from benchmarks import freshness as freshness_benchmark
 from benchmarks import growth as growth_benchmark
+from benchmarks.report import write
 from benchmarks.results import save
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import load_settings
@@ -37,6 +38,8 @@ WorkOption = Annotated[
     Path, typer.Option("--work", metavar="FOLDER", help="Where stacks live while they are measured; then removed.")
 ]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Short and small: to see that it works, not for figures.")]
+
+DocsOption = Annotated[Path, typer.Option("--docs", metavar="FOLDER", help="Where the report is written.")]
 
 RESULTS = Path(".benchmarks/results")
 WORK = Path(".benchmarks/work")
@@ -167,10 +170,42 @@ def growth(
     _measure("growth", growth_benchmark.measure, options, quick, results, work)
 
 
+@app.command("all")
+def everything(
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+    docs: DocsOption = DOCS,
+) -> None:
+    """Run every benchmark with its defaults, then make the report: hours; with --quick some five minutes.
+
+    One that fails is said, and the others go on; then the exit status is 1.
+
+    Examples:
+
+      python -m benchmarks all --quick --docs /tmp/report
+    """
+    failed = []
+    for name, measure, options, short in (
+        ("freshness", freshness_benchmark.measure, freshness_benchmark.Options(), freshness_benchmark.QUICK),
+        ("backlog", backlog_benchmark.measure, backlog_benchmark.Options(), backlog_benchmark.QUICK),
+        ("growth", growth_benchmark.measure, growth_benchmark.Options(), growth_benchmark.QUICK),
+        ("footprint", footprint_benchmark.measure, footprint_benchmark.Options(), footprint_benchmark.QUICK),
+    ):
+        try:
+            _measure(name, measure, short if quick else options, quick, results, work)
+        except LakehouseError as error:
+            _say(f"{name}: {error}")
+            failed.append(name)
+    report(results, docs)
+    if failed:
+        raise LakehouseError(f"{', '.join(failed)} failed, see above; the report has what there was before")
+
+
 @app.command()
 def report(
     results: ResultsOption = RESULTS,
-    docs: Annotated[Path, typer.Option("--docs", metavar="FOLDER", help="Where the report is written.")] = DOCS,
+    docs: DocsOption = DOCS,
 ) -> None:
     """Make benchmarks.md, benchmarks.json and benchmarks.svg of the results; a part without a new one is kept.
 
@@ -178,8 +213,6 @@ def report(
 
       python -m benchmarks report
     """
-    from benchmarks.report import write
-
     for path in write(results, docs):
         _say(f"report: {path}")
 

@@ -49,7 +49,14 @@ class Options:
 
 
 QUICK: Final = Options(
-    events=300_000, step=100_000, commits=(200, 1_000), large=100_000, small=1_000, small_batches=5, warm_up=5
+    events=150_000,
+    step=50_000,
+    commits=(200, 1_000),
+    large=50_000,
+    small=1_000,
+    small_batches=4,
+    warm_up=4,
+    parts=("in order", BY_COMMITS),
 )
 
 
