@@ -20,6 +20,7 @@ from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import Frame, Merge, empty
 
 G, W = FunnelSummary, FunnelWindows
+READ = (SilverEvents.user_id, SilverEvents.event_type, SilverEvents.event_time, SilverEvents.session_id)
 
 
 def stages(context: Context) -> list[Stage]:
@@ -76,19 +77,17 @@ class GoldStage(Follower):
         commit = Commit(
             self.name, generation, last, source_version=last, rows_in=total, watermark=before, finalized=finalized
         )
-        events = store.inserted(SilverEvents, first, last).persist()
-        try:
-            totals = funnel_windows(events, settings).toArrow()
-            starts = sorted(set(totals[str(FunnelWindows.window_start)].to_pylist()))
-            if not starts:  # rows were changed or removed, and none came
-                store.append(G, empty(G), commit)
-            else:
-                store.merge(FunnelWindows, self._for_commit(totals), _add_windows(starts), commit)
-                with store.gathered(funnel_summary(events, before, settings), total) as summary:
-                    commit = commit.with_(watermark=advance(before, _newest_by_user(summary), settings))
-                    store.merge(G, summary, _add_summary(starts, settings.session_ids_cap), commit)
-        finally:
-            events.unpersist()
+        # Read twice rather than kept: of four columns that costs a third of what caching the rows does.
+        events = store.inserted(SilverEvents, first, last).select(*READ)
+        totals = funnel_windows(events, settings).toArrow()
+        starts = sorted(set(totals[str(W.window_start)].to_pylist()))
+        if not starts:  # rows were changed or removed, and none came
+            store.append(G, empty(G), commit)
+        else:
+            store.merge(W, self._for_commit(totals), _add_windows(starts), commit)
+            with store.gathered(funnel_summary(events, before, settings), total) as summary:
+                commit = commit.with_(watermark=advance(before, _newest_by_user(summary), settings))
+                store.merge(G, summary, _add_summary(starts, settings.session_ids_cap), commit)
         self.last = self._finalize(commit)
         self.state.taken(self.last, began)
 
