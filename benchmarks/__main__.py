@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ from benchmarks import backlog as backlog_benchmark
 from benchmarks import backlog_topic, machine
 from benchmarks import footprint as footprint_benchmark
 from benchmarks import freshness as freshness_benchmark
+from benchmarks import growth as growth_benchmark
+from benchmarks.report import write
 from benchmarks.results import save
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import load_settings
@@ -35,6 +38,8 @@ WorkOption = Annotated[
     Path, typer.Option("--work", metavar="FOLDER", help="Where stacks live while they are measured; then removed.")
 ]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Short and small: to see that it works, not for figures.")]
+
+DocsOption = Annotated[Path, typer.Option("--docs", metavar="FOLDER", help="Where the report is written.")]
 
 RESULTS = Path(".benchmarks/results")
 WORK = Path(".benchmarks/work")
@@ -133,9 +138,74 @@ def footprint(
 
 
 @app.command()
+def growth(
+    events: Annotated[int, typer.Option(min=1_000, metavar="N", help="History to grow to.")] = 30_000_000,
+    step: Annotated[int, typer.Option(min=1_000, metavar="N", help="Events between two looks.")] = 2_000_000,
+    commits: Annotated[str, typer.Option(metavar="N,N,…", help="Versions of each table to grow to.")] = (
+        "1000,3000,10000,30000,100000"
+    ),
+    small: Annotated[int, typer.Option(min=1, metavar="N", help="Events in a micro-batch that is timed.")] = 3_000,
+    small_batches: Annotated[int, typer.Option(min=1, metavar="N", help="So many at each look.")] = 20,
+    only: Annotated[
+        str, typer.Option(metavar="PART", help="Only this part: 'in order', '1 % a week late' or 'commits'.")
+    ] = "",
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """What a micro-batch costs as the history grows: time, files, log and memory, with the slope and its interval.
+
+    Examples:
+
+      python -m benchmarks growth
+      python -m benchmarks growth --events 5000000 --step 500000 --only "in order"
+    """
+    options = growth_benchmark.QUICK
+    if not quick:
+        options = growth_benchmark.Options(
+            events=events, step=step, commits=_whole_numbers(commits), small=small, small_batches=small_batches
+        )
+    if only:
+        options = replace(options, parts=(only,))
+    _measure("growth", growth_benchmark.measure, options, quick, results, work)
+
+
+@app.command("all")
+def everything(
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+    docs: DocsOption = DOCS,
+) -> None:
+    """Run every benchmark with its defaults, then make the report: hours; with --quick some five minutes.
+
+    One that fails is said, and the others go on; then the exit status is 1.
+
+    Examples:
+
+      python -m benchmarks all --quick --docs /tmp/report
+    """
+    failed = []
+    for name, measure, options, short in (
+        ("freshness", freshness_benchmark.measure, freshness_benchmark.Options(), freshness_benchmark.QUICK),
+        ("backlog", backlog_benchmark.measure, backlog_benchmark.Options(), backlog_benchmark.QUICK),
+        ("growth", growth_benchmark.measure, growth_benchmark.Options(), growth_benchmark.QUICK),
+        ("footprint", footprint_benchmark.measure, footprint_benchmark.Options(), footprint_benchmark.QUICK),
+    ):
+        try:
+            _measure(name, measure, short if quick else options, quick, results, work)
+        except LakehouseError as error:
+            _say(f"{name}: {error}")
+            failed.append(name)
+    report(results, docs)
+    if failed:
+        raise LakehouseError(f"{', '.join(failed)} failed, see above; the report has what there was before")
+
+
+@app.command()
 def report(
     results: ResultsOption = RESULTS,
-    docs: Annotated[Path, typer.Option("--docs", metavar="FOLDER", help="Where the report is written.")] = DOCS,
+    docs: DocsOption = DOCS,
 ) -> None:
     """Make benchmarks.md, benchmarks.json and benchmarks.svg of the results; a part without a new one is kept.
 
@@ -143,8 +213,6 @@ def report(
 
       python -m benchmarks report
     """
-    from benchmarks.report import write
-
     for path in write(results, docs):
         _say(f"report: {path}")
 

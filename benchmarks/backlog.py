@@ -56,7 +56,7 @@ class Options:
     """Names of contenders; empty for all."""
 
 
-QUICK: Final = Options(Backlog(events=100_000, users=10_000), repeats=1, limit_s=300.0)
+QUICK: Final = Options(Backlog(events=50_000, users=10_000), repeats=1, limit_s=300.0)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Options:
     drain_limit_s: float = 3_600.0
 
 
-QUICK: Final = Options(repeats=1, idle_s=10.0, backlog=Backlog(events=100_000, users=10_000), drain_limit_s=300.0)
+QUICK: Final = Options(repeats=1, idle_s=10.0, backlog=Backlog(events=50_000, users=10_000), drain_limit_s=300.0)
 
 
 @dataclass(frozen=True)

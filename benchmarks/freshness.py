@@ -47,7 +47,7 @@ class Options:
     """Longest wait for the last probes, after the load has ended."""
 
 
-QUICK: Final = Options(rates=(200,), seconds=20.0, warm_up_s=20.0, pause_s=5.0, pause_at=200)
+QUICK: Final = Options(rates=(200,), seconds=15.0, warm_up_s=10.0, pause_s=5.0, pause_at=200)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _at_rate(
                 stopped_at = time.monotonic()
                 prober.wait_until(stopped_at + options.pause_s)
             resumed_at = time.monotonic()
-            prober.wait_until(resumed_at + max(30.0, 1.5 * options.pause_s))
+            prober.wait_until(resumed_at + max(15.0, 1.5 * options.pause_s))
         prober.stop_sending()
         sent = generator.stop()
         prober.wait_for(prober.probes, options.drain_limit_s)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import theilslopes
 
 
 @dataclass(frozen=True)
@@ -44,4 +45,42 @@ def repeated(runs: Sequence[float]) -> Repeated:
         raise ValueError("a figure needs one run at least")
     return Repeated(
         round(float(np.median(runs)), 4), round(min(runs), 4), round(max(runs), 4), tuple(round(r, 4) for r in runs)
+    )
+
+
+@dataclass(frozen=True)
+class Slope:
+    """How a quantity changes with another: Theil and Sen's slope, which a few outliers do not move."""
+
+    per_unit: float
+    low: float
+    high: float
+    """``low`` to ``high``: the interval that holds it with 95 % confidence (Sen 1968)."""
+    at_start: float
+    """The fitted quantity at the least abscissa."""
+    at_end: float
+    """And at the greatest."""
+    median: float
+    points: int
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether no slope lies within the interval."""
+        return self.low <= 0.0 <= self.high
+
+
+def fit_slope(x: Sequence[float], y: Sequence[float]) -> Slope | None:
+    """The slope of ``y`` over ``x``; None with fewer than three points or a single abscissa."""
+    if len(x) < 3 or min(x) == max(x):
+        return None
+    found = theilslopes(y, x, alpha=0.95)
+    slope, intercept = float(found.slope), float(found.intercept)
+    return Slope(
+        per_unit=slope,
+        low=float(found.low_slope),
+        high=float(found.high_slope),
+        at_start=intercept + slope * min(x),
+        at_end=intercept + slope * max(x),
+        median=float(np.median(y)),
+        points=len(x),
     )

@@ -58,4 +58,18 @@ def _backlog(axes: Axes, result: Any) -> None:
 
 
 def _growth(axes: Axes, result: Any) -> None:
-    del axes, result
+    parts = [part for part in result["parts"] if part["event_slope"] is not None and part["looks"]]
+    for number, part in enumerate(parts):
+        colour = (OURS, "#d1732a")[number % 2]
+        at = [look["history"] / 1e6 for look in part["looks"] for _ in look["batch_s"]]
+        seconds = [value for look in part["looks"] for value in look["batch_s"]]
+        axes.plot(at, seconds, ".", color=colour, markersize=3, alpha=0.5)
+        slope = part["batch_slope"]
+        if slope:
+            axes.plot([min(at), max(at)], [slope["at_start"], slope["at_end"]], color=colour, label=part["name"])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("million events before")
+    axes.set_ylabel("s")
+    axes.set_title("A micro-batch as history grows")
+    if parts:
+        axes.legend(frameon=False)
