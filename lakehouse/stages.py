@@ -67,6 +67,10 @@ class Stage(ABC):
     """One stage; a round asks each in turn whether there is work, and lets it do what is there."""
 
     name: str
+    origin: type[Table] | None = None
+    """The table that it reads; None for Kafka."""
+    position: int | None = None
+    """The last version of ``origin`` that it has taken wholly, -1 for none; None while that is not known."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -245,6 +249,7 @@ class DeltaStage(QueryStage):
     """A stage whose source is another Delta table, followed by its versions."""
 
     origin: type[Table]
+    position: int = -1
 
     def open(self) -> None:
         super().open()

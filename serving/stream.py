@@ -70,8 +70,8 @@ class MirrorStage(Stage):
         super().__init__(context)
         self.mirror = mirror
         self.name = mirror.name
+        self.origin = mirror.origin
         self._connection: Connection | None = None
-        self._applied: int | None = None
         self._versions_at_once = 1
 
     def open(self) -> None:
@@ -79,7 +79,7 @@ class MirrorStage(Stage):
 
     def has_work(self) -> bool:
         head = self.context.store.version(self.mirror.origin)
-        return self._applied is None or head > self._applied
+        return self.position is None or head > self.position
 
     def run(self) -> None:
         try:
@@ -88,7 +88,7 @@ class MirrorStage(Stage):
             head = self.context.store.version(self.mirror.origin)
             while position < head:
                 position = self._apply(connection, position + 1, min(position + self._versions_at_once, head))
-            self._applied = position
+            self.position = position
             if self.name == RAW_EVENTS:
                 drop_expired(connection, self.context.settings.raw_events_days)
         except psycopg2.OperationalError as error:
@@ -105,8 +105,8 @@ class MirrorStage(Stage):
 
     def _position(self, connection: Connection) -> int:
         """The last version that the mirror holds; -1 for an empty one."""
-        if self._applied is not None:
-            return self._applied
+        if self.position is not None:
+            return self.position
         last = last_applied(connection, self.name)
         position = -1 if last is None or last.source_version is None else last.source_version
         if position > self.context.store.version(self.mirror.origin):
@@ -136,7 +136,7 @@ class MirrorStage(Stage):
         if self._connection is not None:
             self._connection.close()
         self._connection = None
-        self._applied = None
+        self.position = None
 
 
 def _without_views(rows: pa.Table) -> pa.Table:
