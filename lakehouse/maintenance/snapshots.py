@@ -77,6 +77,16 @@ class DailySnapshots:
         first = max(date.fromordinal(last) + timedelta(days=1), yesterday - timedelta(days=kept - 1))
         return [first + timedelta(days=n) for n in range((yesterday - first).days + 1)]
 
+    def days(self) -> tuple[date, date] | None:
+        """The first and the last day that are kept; None where none was taken."""
+        last, taken = self.store.at_head(G).transaction_version(self._app_id), self._taken()
+        if last is None or taken.is_empty():
+            return None
+        kept = self.store.settings.gold_snapshot_days
+        first: date = taken[str(G.snapshot_date)].min()  # type: ignore[assignment]  # it is a column of dates
+        until = date.fromordinal(last)
+        return max(first, until - timedelta(days=kept - 1)) if kept else first, until
+
     def take(self, day: date) -> Taken:
         """Copies what had changed by the end of ``day``, once, in this order:
 
