@@ -13,8 +13,9 @@ from bronze.watch import TopicWatch
 from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents
 from lakehouse.errors import LakehouseError
-from lakehouse.stages import Context, QueryStage, Stage, utc_now
+from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import Frame
+from lakehouse.streams import QueryStage
 from lakehouse.topic import ensure_topic, topic_id
 
 
@@ -32,7 +33,6 @@ class BronzeStage(QueryStage):
 
     name = "bronze"
     target = BronzeEvents
-    one_batch_a_round = True
 
     def open(self) -> None:
         bootstrap, topic = self.context.endpoints.kafka, self.context.settings.topic
@@ -103,6 +103,7 @@ class BronzeStage(QueryStage):
                 rows_out=number,
             )
             self.context.store.append(BronzeEvents, gathered, commit)
+        self.took_all = number < self.context.settings.max_events_per_batch
         return commit
 
     def close(self) -> None:

@@ -1,12 +1,12 @@
-"""The stream from silver into gold: aggregate the new events, add them to their windows, call old windows final."""
+"""From silver into gold: aggregate the new events, add them to their windows, call old windows final."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import polars as pl
 import pyarrow as pa
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from gold.watermark import advance
@@ -15,25 +15,50 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.dialects import Dialect, cover
 from lakehouse.errors import LakehouseError
-from lakehouse.stages import Context, DeltaStage, Stage
+from lakehouse.follow import Follower
+from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import Frame, Merge, empty
 
-G = FunnelSummary
+G, W = FunnelSummary, FunnelWindows
 
 
 def stages(context: Context) -> list[Stage]:
     return [GoldStage(context)]
 
 
-class GoldStage(DeltaStage):
+class GoldStage(Follower):
     """Adds each batch of new silver rows to the windows they fall into, once, however late they are."""
 
     name = "gold"
     origin = SilverEvents
-    target = FunnelSummary
+    last: Commit | None = None
 
-    def process(self, rows: DataFrame, commit: Commit) -> Commit:
-        """One micro-batch, in this order:
+    def open(self) -> None:
+        super().open()
+        length = self._window_length()
+        if length is not None and length != timedelta(minutes=self.context.settings.window_minutes):
+            minutes = int(length.total_seconds() // 60)
+            raise LakehouseError(
+                f"LAKEHOUSE_WINDOW_MINUTES={self.context.settings.window_minutes}: gold under {self.context.home.root} "
+                f"holds windows of {minutes} minutes, and two lengths in one table would count nothing right; "
+                f"set it to {minutes}, or use another home"
+            )
+
+    def reached(self) -> int:
+        """Where a batch stopped between the two tables, it is taken again to the same end: the first table then
+        skips it by its transaction id."""
+        store = self.context.store
+        self.last = store.last_commit(G)
+        windows = store.last_commit(FunnelWindows)
+        position = -1 if self.last is None or self.last.source_version is None else self.last.source_version
+        ahead = -1 if windows is None or windows.source_version is None else windows.source_version
+        self.ends_at = ahead if ahead > position else None
+        self.state.rows = store.rows(G)
+        self.state.watermark = None if self.last is None else self.last.watermark
+        return position
+
+    def take(self, first: int, last: int) -> None:
+        """One batch, in this order:
 
         1. the batch's events are aggregated by user and window, and by window and type;
         2. ``gold.funnel_windows`` gets its sums, then ``gold.funnel_summary``: with this commit, which carries the
@@ -41,35 +66,37 @@ class GoldStage(DeltaStage):
         3. windows that the watermark has passed are marked as final, in one UPDATE that is safe to do again.
         """
         settings, store = self.context.settings, self.context.store
-        before = None if self.last is None else self.last.watermark
-        finalized = None if self.last is None else self.last.finalized
-        events = rows.persist()
+        began = utc_now()
+        total = sum(version.rows for version in store.versions(SilverEvents, first, last))
+        if not total:
+            return
+        generation, before, finalized = 0, None, None
+        if self.last is not None:
+            generation, before, finalized = self.last.generation, self.last.watermark, self.last.finalized
+        commit = Commit(
+            self.name, generation, last, source_version=last, rows_in=total, watermark=before, finalized=finalized
+        )
+        events = store.inserted(SilverEvents, first, last).persist()
         try:
             totals = funnel_windows(events, settings).toArrow()
-            total = sum(totals[str(FunnelWindows.num_events)].to_pylist())
-            commit = self.read_up_to(commit).with_(rows_in=total, finalized=finalized)
             starts = sorted(set(totals[str(FunnelWindows.window_start)].to_pylist()))
-            if not starts:  # a commit of silver that brought only copies or refused rows
-                commit = commit.with_(watermark=before)
+            if not starts:  # rows were changed or removed, and none came
                 store.append(G, empty(G), commit)
-                return commit
-            store.merge(FunnelWindows, self._for_commit(totals), _add_windows(starts), commit)
-            with store.gathered(funnel_summary(events, before, settings), total) as summary:
-                commit = commit.with_(watermark=advance(before, _newest_by_user(summary), settings))
-                store.merge(G, summary, _add_summary(starts, settings.session_ids_cap), commit)
+            else:
+                store.merge(FunnelWindows, self._for_commit(totals), _add_windows(starts), commit)
+                with store.gathered(funnel_summary(events, before, settings), total) as summary:
+                    commit = commit.with_(watermark=advance(before, _newest_by_user(summary), settings))
+                    store.merge(G, summary, _add_summary(starts, settings.session_ids_cap), commit)
         finally:
             events.unpersist()
-        return self._finalize(commit)
+        self.last = self._finalize(commit)
+        self.state.taken(self.last, began)
 
-    def recover(self, last: Commit) -> None:
-        """Refuses where a batch stopped between the two tables: under a new transaction id its windows would be added
-        again. It takes a kill between the two commits and a lost checkpoint to come here."""
-        windows = self.context.store.last_commit(FunnelWindows)
-        if windows is not None and (windows.source_version or 0) > (last.source_version or 0):
-            raise LakehouseError(
-                f"gold: its checkpoint is lost, and {FunnelWindows.name} is a batch ahead of {G.name}; move the "
-                f"checkpoint back to {self.checkpoint.path}, or empty both tables and gold's checkpoints"
-            )
+    def _window_length(self) -> timedelta | None:
+        """Of the windows that gold holds; None for an empty one."""
+        one = self.context.store.scan(W).select(pl.col(W.window_end) - pl.col(W.window_start)).head(1).collect()
+        found: timedelta | None = one.item() if one.height else None
+        return found
 
     def _for_commit(self, totals: pa.Table) -> Frame:
         if self.context.store.delta_rs_commits(totals.num_rows):

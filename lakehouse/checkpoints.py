@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,11 @@ class Checkpoint:
         folder = self.path / log
         return max((int(f.name) for f in folder.iterdir() if f.name.isdigit()), default=-1) if folder.is_dir() else -1
 
+    @property
+    def committed(self) -> int:
+        """The last batch in Spark's commit log, -1 for none."""
+        return self._newest("commits")
+
     def agrees_with(self, last: Commit | None) -> bool:
         """Whether the query can go on from here, ``last`` being the newest commit of its table.
 
@@ -28,19 +32,8 @@ class Checkpoint:
         newer than the table: going on would skip events or take them twice.
         """
         in_table = -1 if last is None or last.marker is not None else last.batch_id
-        committed, planned = self._newest("commits"), self._newest("offsets")
+        committed, planned = self.committed, self._newest("offsets")
         return in_table == committed or (in_table == committed + 1 and in_table == planned)
-
-    def source_version(self, batch_id: int) -> tuple[int, bool]:
-        """What a batch on a Delta source reads up to: the last version it takes from, and whether wholly.
-
-        From Spark's write-ahead log, which is written before the batch function is called. An offset with an
-        index below zero stands before the first file of its version, so the one before is the last that is in.
-        """
-        lines = (self.path / "offsets" / str(batch_id)).read_text().splitlines()
-        offset = json.loads(lines[2])
-        version, index = int(offset["reservoirVersion"]), int(offset["index"])
-        return (version - 1, True) if index < 0 else (version, False)
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

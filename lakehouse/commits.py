@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,13 +24,11 @@ class Commit:
     generation: int
     """Which life of that stream: a rebuild, a restore or a lost checkpoint begins the next one."""
     batch_id: int
-    """The micro-batch, counted from 0 in each generation."""
+    """The micro-batch: never less than an earlier one of its generation."""
     offsets: Mapping[str, int] = field(default_factory=dict)
     """For each ``source_id/partition`` the next Kafka offset: all before it are in (bronze, silver)."""
     source_version: int | None = None
-    """The source table's last version that is wholly in (silver, gold)."""
-    partial: bool = False
-    """Some files of the version after ``source_version`` are in as well."""
+    """The source table's last version that is in (silver, gold); ``batch_id`` is the same number."""
     rows_in: int = 0
     rows_out: int = 0
     rows_duplicate: int = 0
@@ -58,8 +56,9 @@ class Commit:
             for name in ("watermark", "finalized"):
                 if name in values:
                     values[name] = datetime.fromisoformat(values[name])
-            return cls(**values)
-        except (ValueError, TypeError):
+            known = {field.name for field in fields(cls)}  # another release may have written more
+            return cls(**{name: value for name, value in values.items() if name in known})
+        except (ValueError, TypeError, AttributeError):
             return None
 
     def with_(self, **changes: Any) -> Commit:

@@ -8,7 +8,7 @@ a JVM. Times are timestamps in UTC with microseconds; counts are 64-bit.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ HEADERS = _array(
 
 
 CHANGE_FEED: Mapping[str, str] = {"delta.enableChangeDataFeed": "true"}
-"""For tables that have a mirror, which follows the feed."""
+"""For tables that are followed, by the next layer or by a mirror."""
 
 
 class Column(str):
@@ -57,6 +57,8 @@ class Table:
     comment: ClassVar[str]
     key: ClassVar[tuple[Column, ...]]
     partition_by: ClassVar[tuple[Column, ...]] = ()
+    layout: ClassVar[tuple[Column, ...]] = ()
+    """Columns that are there only to lay out files: derived from others, and not mirrored."""
     table_properties: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
@@ -64,11 +66,16 @@ class Table:
         return tuple(value for value in vars(cls).values() if isinstance(value, Column))
 
     @classmethod
-    def schema_json(cls) -> str:
-        """The schema as Delta's JSON, comments included."""
+    def mirrored_columns(cls) -> tuple[Column, ...]:
+        """The columns that a mirror in Postgres has."""
+        return tuple(column for column in cls.columns() if column not in cls.layout)
+
+    @classmethod
+    def schema_json(cls, columns: Iterable[Column] | None = None) -> str:
+        """The schema of ``columns``, of all by default, as Delta's JSON, comments included."""
         fields = [
             {"name": str(c), "type": c.type, "nullable": c.nullable, "metadata": {"comment": c.comment}}
-            for c in cls.columns()
+            for c in (cls.columns() if columns is None else columns)
         ]
         return json.dumps({"type": "struct", "fields": fields})
 
@@ -90,6 +97,7 @@ class BronzeEvents(Table):
 
     key = (source_id, partition, offset)
     partition_by = (ingest_date,)
+    table_properties: ClassVar = CHANGE_FEED
 
 
 class SilverEvents(Table):
@@ -112,9 +120,13 @@ class SilverEvents(Table):
     offset = Column("offset", "long", "Coordinates: Kafka offset.", nullable=False)
     kafka_timestamp = Column("kafka_timestamp", "timestamp", "The broker's time of append.", nullable=False)
     event_date = Column("event_date", "date", "Day (UTC) of event_time.", nullable=False)
+    arrival = Column(
+        "arrival", "string", "on_time or late, so that files of events on time span few minutes.", nullable=False
+    )
 
     key = (event_id, event_time)
-    partition_by = (event_date,)
+    partition_by = (event_date, arrival)
+    layout = (event_date, arrival)
     table_properties: ClassVar = CHANGE_FEED
 
 

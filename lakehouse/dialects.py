@@ -22,6 +22,11 @@ class Dialect:
     """Literals that mean the same to both engines."""
 
     timestamp_format: str
+    quote: str
+    """Around an identifier that is a keyword."""
+
+    def quoted(self, name: str) -> str:
+        return f"{self.quote}{name}{self.quote}"
 
     def timestamp(self, moment: datetime) -> str:
         return self.timestamp_format.format(micros(moment))
@@ -34,8 +39,8 @@ class Dialect:
         return " OR ".join(f"({column} BETWEEN {self.timestamp(a)} AND {self.timestamp(b)})" for a, b in ranges)
 
 
-SPARK = Dialect("timestamp_micros({})")
-DATAFUSION = Dialect("""arrow_cast({}, 'Timestamp(Microsecond, Some("UTC"))')""")
+SPARK = Dialect("timestamp_micros({})", "`")
+DATAFUSION = Dialect("""arrow_cast({}, 'Timestamp(Microsecond, Some("UTC"))')""", '"')
 
 
 def cover(spans: Sequence[tuple[datetime, datetime]], at_most: int = 32) -> list[tuple[datetime, datetime]]:

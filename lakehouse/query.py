@@ -32,20 +32,21 @@ NOT_KEPT = frozenset(
 
 
 def query(writer: Writer, arguments: Mapping[str, Any], _: Progress) -> dict[str, Any]:
-    """Runs ``query``, between two rounds. Result: ``columns``, ``rows`` (values as JSON has them), ``truncated``.
+    """Runs ``query``. Result: ``columns``, ``rows`` (values as JSON has them), ``truncated``.
+
+    It reads versions that are there, so it takes no turn: a long one would keep every stage waiting.
 
     Only queries are taken: whatever would change something is refused before it runs. Raises LakehouseError with
     Spark's reason.
     """
     text = str(arguments["query"]).strip().rstrip(";")
     spark = writer.context.spark
-    with writer.runner.turn:
-        try:
-            _only_a_query(spark, text)
-            name_tables(spark, writer)
-            found = spark.sql(text).limit(MAX_ROWS + 1).toArrow()
-        except (PySparkException, Py4JJavaError) as error:
-            raise LakehouseError(f"sql: {_reason(error)}{_what_is_kept(error, text, writer)}") from None
+    try:
+        _only_a_query(spark, text)
+        name_tables(spark, writer)
+        found = spark.sql(text).limit(MAX_ROWS + 1).toArrow()
+    except (PySparkException, Py4JJavaError) as error:
+        raise LakehouseError(f"sql: {_reason(error)}{_what_is_kept(error, text, writer)}") from None
     rows = found.slice(0, MAX_ROWS)
     return {
         "columns": found.column_names,

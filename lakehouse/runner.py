@@ -77,10 +77,13 @@ class Runner:
             if self.clock() < stage.state.retry_at:
                 continue
             try:
+                began = utc_now()
                 if stage.has_work():
                     stage.state.state = "running"
                     stage.run()
                     worked = True
+                if stage.took_all:
+                    stage.state.as_of = began
                 self._recovered(stage)
             except EngineLost:
                 raise

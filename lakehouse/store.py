@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from delta.tables import DeltaTable as SparkDeltaTable
@@ -23,10 +25,11 @@ from pyspark.sql import functions as F
 
 from lakehouse.commits import KEY, Commit, upkeep
 from lakehouse.contracts import TABLES, Table
+from lakehouse.deltalog import Version, read_version
 from lakehouse.dialects import DATAFUSION, SPARK, Dialect
 from lakehouse.home import Home
 from lakehouse.settings import Settings
-from lakehouse.spark import is_local
+from lakehouse.spark import is_local, spark_schema
 
 Frame: TypeAlias = DataFrame | pa.Table
 """Rows to commit: an Arrow table where delta-rs commits them, a Spark DataFrame where Spark does."""
@@ -123,6 +126,38 @@ class TableStore:
         rows = self.spark.read.format("delta").load(self.path(table))
         return rows if where is None else rows.where(where(SPARK))
 
+    def scan(self, table: type[Table]) -> pl.LazyFrame:
+        """The table at its newest version, read in this process: what a small batch is compared with.
+
+        Spark takes 0.5 s and more to plan the same read of 180 files, which takes 20 ms here.
+        """
+        return pl.scan_delta(self.at_head(table))
+
+    def versions(self, table: type[Table], first: int, last: int) -> list[Version]:
+        """What the versions from ``first`` to ``last``, both included, did."""
+        return [read_version(Path(self.path(table)), number) for number in range(first, last + 1)]
+
+    def inserted(self, table: type[Table], first: int, last: int) -> DataFrame:
+        """The rows that the versions from ``first`` to ``last``, both included, brought, as Spark sees them.
+
+        On one machine their files are read as such, which takes 60 ms where the change feed takes 430 ms; the feed is
+        read where a version changed rows, and on a cluster.
+        """
+        if is_local(self.settings):
+            versions = self.versions(table, first, last)
+            if all(version.only_appends for version in versions):
+                files = [str(file) for version in versions for file in version.files]
+                reader = self.spark.read.schema(spark_schema(table)).option("basePath", self.path(table))
+                return reader.parquet(*files) if files else self.spark.createDataFrame([], spark_schema(table))
+        feed = (
+            self.spark.read.format("delta")
+            .option("readChangeFeed", "true")
+            .option("startingVersion", first)
+            .option("endingVersion", last)
+            .load(self.path(table))
+        )
+        return feed.where("_change_type = 'insert'").select(*table.columns())
+
     # -- committing ---------------------------------------------------------------------------------------
 
     def delta_rs_commits(self, rows: int) -> bool:
@@ -212,10 +247,15 @@ class TableStore:
             SparkDeltaTable.forPath(self.spark, self.path(table)).update(where(SPARK), values)
 
     def delete(self, table: type[Table], where: Callable[[Dialect], str], commit: Commit) -> None:
-        """Deletes rows in one commit that carries no transaction id."""
-        self.at_head(table).delete(
-            predicate=where(DATAFUSION), commit_properties=CommitProperties(custom_metadata={KEY: commit.to_json()})
-        )
+        """Deletes rows in one commit that carries no transaction id: it must be safe to do again."""
+        if self.delta_rs_commits(0):
+            self.at_head(table).delete(
+                predicate=where(DATAFUSION),
+                commit_properties=CommitProperties(custom_metadata={KEY: commit.to_json()}),
+            )
+            return
+        with _user_metadata(self.spark, commit):
+            SparkDeltaTable.forPath(self.spark, self.path(table)).delete(where(SPARK))
 
 
 def conform(rows: pa.Table, table: type[Table]) -> pa.Table:
@@ -229,11 +269,11 @@ def empty(table: type[Table]) -> pa.Table:
     return pa.schema(Schema.from_json(table.schema_json()).to_arrow()).empty_table()
 
 
-def where(rows: Frame, column: str, value: str) -> Frame:
-    """The rows whose ``column`` is ``value``."""
+def where(rows: Frame, column: str, *values: str) -> Frame:
+    """The rows whose ``column`` is one of ``values``."""
     if isinstance(rows, pa.Table):
-        return rows.filter(pc.equal(rows[column], value))
-    return rows.where(F.col(column) == value)
+        return rows.filter(pc.is_in(rows[column], pa.array(values)))
+    return rows.where(F.col(column).isin(*values))
 
 
 def count(rows: Frame) -> int:

@@ -90,13 +90,14 @@ class Writer:
         streams = {stage.name: stage.state for stage in self.runner.stages}
         failing = [name for name, state in streams.items() if state.failures]
         watermark = next((s.watermark for s in reversed(list(streams.values())) if s.watermark is not None), None)
-        lag_events, lag_seconds = self._lag()
+        lag_events = self._lag_events()
+        lags = {name: _seconds_since(state.as_of) for name, state in streams.items()}
         return {
             "at": utc_now().isoformat(),
             "state": "waiting" if failing else "running",
             "events_per_second": self._rate(),
             "lag_events": lag_events,
-            "lag_seconds": lag_seconds,
+            "lag_seconds": max((lag for lag in lags.values() if lag is not None), default=None),
             "watermark": _iso(watermark),
             "tables": {table.name: self._rows(table) for table in PIPELINE},
             "upkeep": self.upkeep.state(),
@@ -104,6 +105,7 @@ class Writer:
                 name: {
                     "state": s.state,
                     "rows": s.rows,
+                    "lag_seconds": lags[name],
                     "last_batch": None
                     if s.batch_id is None
                     else {"id": s.batch_id, "rows": s.batch_rows, "seconds": round(s.batch_seconds, 3)},
@@ -132,15 +134,13 @@ class Writer:
         began, before = self._received[0]
         return round((rows - before) / (now - began), 1) if now > began else 0.0
 
-    def _lag(self) -> tuple[int | None, float | None]:
-        """Events in Kafka that are not in bronze yet, and the seconds since any stage last failed to keep up."""
+    def _lag_events(self) -> int | None:
+        """Events in Kafka that are not in bronze yet; None where Kafka does not answer."""
         bronze: Any = self.stage("bronze")
         try:
-            lag = int(bronze.lag())
+            return int(bronze.lag())
         except LakehouseError:
-            return None, None
-        waits = [s.state.since for s in self.runner.stages if s.state.since is not None]
-        return lag, max(((utc_now() - since).total_seconds() for since in waits), default=0.0)
+            return None
 
 
 @contextmanager
@@ -197,6 +197,10 @@ def _locked(home: Home) -> Iterator[None]:
                 f"{home.root} is written by another process; `lakehouse status` names it, `lakehouse down` ends it"
             ) from None
         yield
+
+
+def _seconds_since(moment: datetime | None) -> float | None:
+    return None if moment is None else round((utc_now() - moment).total_seconds(), 1)
 
 
 def _iso(moment: datetime | None) -> str | None:

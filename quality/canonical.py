@@ -25,9 +25,9 @@ class Mirrored:
 
 
 MIRRORED = (
-    Mirrored(SilverEvents, "raw_events", [c for c in SilverEvents.columns() if c != SilverEvents.event_date]),
-    Mirrored(FunnelSummary, "funnel_summary", FunnelSummary.columns()),
-    Mirrored(FunnelWindows, "funnel_windows", FunnelWindows.columns()),
+    Mirrored(SilverEvents, "raw_events", SilverEvents.mirrored_columns()),
+    Mirrored(FunnelSummary, "funnel_summary", FunnelSummary.mirrored_columns()),
+    Mirrored(FunnelWindows, "funnel_windows", FunnelWindows.mirrored_columns()),
 )
 
 

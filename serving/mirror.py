@@ -286,11 +286,11 @@ def _stage(cursor: Cursor, mirror: str, name: str, rows: pa.Table) -> sql.Identi
 
 
 def _conform(rows: pa.Table, table: type[Table]) -> pa.Table:
-    """The columns of ``table``'s contract, in its order and types, whatever else ``rows`` holds.
+    """The columns of ``table`` that its mirror has, in its order and types, whatever else ``rows`` holds.
 
     Raises LakehouseError where one is missing or cannot be read as its type.
     """
-    schema = pa.schema(Schema.from_json(table.schema_json()).to_arrow())
+    schema = pa.schema(Schema.from_json(table.schema_json(table.mirrored_columns())).to_arrow())
     try:
         return rows.select(schema.names).cast(schema)
     except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
@@ -298,9 +298,9 @@ def _conform(rows: pa.Table, table: type[Table]) -> pa.Table:
 
 
 def _with_received_date(events: pa.Table) -> pa.Table:
-    """Silver's columns as ``raw_events`` has them: the day received in place of the day of the event."""
+    """Silver's columns as ``raw_events`` has them: with the day received."""
     received = events[SilverEvents.kafka_timestamp].cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
-    return events.drop_columns([SilverEvents.event_date]).append_column(RECEIVED_DATE, received)
+    return events.append_column(RECEIVED_DATE, received)
 
 
 def _take_new(names: Sequence[str]) -> sql.Composable:

@@ -15,11 +15,12 @@ from typing import Any
 
 import psycopg2
 import pyarrow as pa
-from deltalake import DeltaTable
 from psycopg2.extensions import connection as Connection
 
+from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
-from lakehouse.stages import Context, Stage
+from lakehouse.follow import Follower
+from lakehouse.stages import Context, Stage, utc_now
 from serving.mirror import (
     FUNNEL_SUMMARY,
     FUNNEL_WINDOWS,
@@ -36,9 +37,6 @@ from serving.mirror import (
     write_status,
 )
 from serving.postgres import connect, unreachable
-
-ROWS_PER_TRANSACTION = 200_000
-"""A mirror that is behind takes more versions at once while they hold fewer rows than this, else fewer."""
 
 STATUS_INTERVAL_S = 1.0
 
@@ -63,7 +61,7 @@ def stages(context: Context) -> list[Stage]:
     return [MirrorStage(context, mirror) for mirror in MIRRORS]
 
 
-class MirrorStage(Stage):
+class MirrorStage(Follower):
     """Applies the versions of its table that the ledger does not have yet, each range in one transaction."""
 
     def __init__(self, context: Context, mirror: Mirror) -> None:
@@ -72,25 +70,15 @@ class MirrorStage(Stage):
         self.name = mirror.name
         self.origin = mirror.origin
         self._connection: Connection | None = None
-        self._versions_at_once = 1
 
     def open(self) -> None:
         """Nothing is asked of Postgres yet: where it is away, only the mirrors wait."""
 
-    def has_work(self) -> bool:
-        head = self.context.store.version(self.mirror.origin)
-        return self.position is None or head > self.position
-
     def run(self) -> None:
         try:
-            connection = self._connected()
-            position = self._position(connection)
-            head = self.context.store.version(self.mirror.origin)
-            while position < head:
-                position = self._apply(connection, position + 1, min(position + self._versions_at_once, head))
-            self.position = position
+            super().run()
             if self.name == RAW_EVENTS:
-                drop_expired(connection, self.context.settings.raw_events_days)
+                drop_expired(self._connected(), self.context.settings.raw_events_days)
         except psycopg2.OperationalError as error:
             self.close()
             raise unreachable(self.context.endpoints.postgres_writer, error) from None
@@ -98,37 +86,34 @@ class MirrorStage(Stage):
             self.close()
             raise
 
+    def reached(self) -> int:
+        connection = self._connected()
+        last = last_applied(connection, self.name)
+        position = -1 if last is None or last.source_version is None else last.source_version
+        if position > self.context.store.version(self.origin):
+            self.context.log(f"{self.name}: Postgres is ahead of {self.origin.name}; it is mirrored again")
+            truncate_mirror(connection, self.name, self.name)
+            return -1
+        return position
+
+    def take(self, first: int, last: int) -> None:
+        began = utc_now()
+        if not any(version.rows for version in self.context.store.versions(self.origin, first, last)):
+            return
+        rows = self._changes(first, last)
+        applied = self.mirror.apply(self._connected(), rows, MirrorBatch(self.name, 0, last, last))
+        self.state.taken(
+            Commit(self.name, 0, last, source_version=last, rows_in=applied.rows, rows_out=applied.rows), began
+        )
+
     def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = connect(self.context.endpoints.postgres_writer, application_name=f"mirror {self.name}")
         return self._connection
 
-    def _position(self, connection: Connection) -> int:
-        """The last version that the mirror holds; -1 for an empty one."""
-        if self.position is not None:
-            return self.position
-        last = last_applied(connection, self.name)
-        position = -1 if last is None or last.source_version is None else last.source_version
-        if position > self.context.store.version(self.mirror.origin):
-            self.context.log(f"{self.name}: Postgres is ahead of {self.mirror.origin.name}; it is mirrored again")
-            truncate_mirror(connection, self.name, self.name)
-            return -1
-        return position
-
-    def _apply(self, connection: Connection, first: int, last: int) -> int:
-        began = time.monotonic()
-        rows = self._changes(first, last)
-        applied = self.mirror.apply(connection, rows, MirrorBatch(self.name, 0, last, last))
-        few = rows.num_rows < ROWS_PER_TRANSACTION
-        self._versions_at_once = self._versions_at_once * 2 if few else max(1, self._versions_at_once // 2)
-        self.state.batch_id, self.state.batch_rows = last, applied.rows
-        self.state.batch_seconds = time.monotonic() - began
-        self.state.rows += applied.rows
-        return last
-
     def _changes(self, first: int, last: int) -> pa.Table:
         """The change feed of the versions from ``first`` to ``last``, both included."""
-        table = DeltaTable(self.context.store.path(self.mirror.origin))
+        table = self.context.store.at_head(self.origin)
         return _without_views(pa.table(table.load_cdf(starting_version=first, ending_version=last)))
 
     def close(self) -> None:
@@ -180,7 +165,7 @@ def _status(name: str, stream: Mapping[str, Any], state: Mapping[str, Any]) -> S
         last_batch_seconds=batch.get("seconds"),
         watermark=state["watermark"] if name == "gold" else None,
         lag_events=state["lag_events"] if name == "bronze" else None,
-        lag_seconds=None,
+        lag_seconds=stream["lag_seconds"],
         error=stream["error"],
         since=stream["since"],
     )

@@ -1,97 +1,193 @@
-"""The stream from bronze into silver: parse, compare with what is there, and put every row into one table."""
+"""From bronze into silver: parse, compare with what is there, and put every row into one table."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 
+import polars as pl
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, SilverQuarantine
-from lakehouse.dialects import Dialect, cover
-from lakehouse.stages import Context, DeltaStage, Stage, utc_now
+from lakehouse.dialects import EPOCH, Dialect, cover
+from lakehouse.follow import Follower
+from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import Frame, count, where
-from silver.transforms import COORDINATES, DUPLICATE, NEW, OUTCOME, REFUSED, classify, parse, spans
+from silver.identity import (
+    COORDINATES,
+    DUPLICATE,
+    EXISTING_COLUMNS,
+    JOIN_ID,
+    NEW,
+    OUTCOME,
+    REFUSED,
+    REUSED,
+    TIME_MS,
+    classify,
+)
+from silver.predicates import EVENT_ID_REUSED
+from silver.transforms import candidates, parse
+
+SPAN_MS = 600_000
+"""The times of a batch are looked at in spans of ten minutes, to find the few ranges that hold them all."""
+
+Ranges = list[tuple[datetime, datetime]]
 
 
 def stages(context: Context) -> list[Stage]:
     return [SilverStage(context)]
 
 
-class SilverStage(DeltaStage):
+class SilverStage(Follower):
     """Takes bronze's new rows; each becomes an event, a duplicate or a quarantined row."""
 
     name = "silver"
     origin = BronzeEvents
-    target = SilverEvents
+    generation = 0
+    last: Commit | None = None
 
-    def process(self, rows: DataFrame, commit: Commit) -> Commit:
-        """One micro-batch, in this order:
+    def reached(self) -> int:
+        """Takes back, before it answers, the side rows of a batch whose events were never committed.
+
+        The batch will be done again, perhaps with other rows beside it: under a new generation, for its transaction
+        ids are taken.
+        """
+        store = self.context.store
+        self.last = store.last_commit(SilverEvents)
+        sides = {table: store.last_commit(table) for table in (SilverDuplicates, SilverQuarantine)}
+        done = -1 if self.last is None else self.last.batch_id
+        self.generation = max((c.generation for c in (self.last, *sides.values()) if c is not None), default=0)
+        ahead = [table for table, commit in sides.items() if commit is not None and commit.batch_id > done]
+        if ahead:
+            self.generation += 1
+            self.context.log(f"silver: takes back what a batch after {done} left; generation {self.generation}")
+        for table in ahead:
+            marker = Commit(self.name, self.generation, -1, marker="rows of an unfinished batch taken back")
+            store.delete(table, _beyond({} if self.last is None else self.last.offsets), marker)
+        self.state.rows = store.rows(SilverEvents)
+        return -1 if self.last is None or self.last.source_version is None else self.last.source_version
+
+    def take(self, first: int, last: int) -> None:
+        """One batch, in this order:
 
         1. the rows are parsed and judged, and compared with silver near their times;
         2. duplicates, then refused rows, are appended to their tables;
         3. new events are appended to ``silver.events``: with this commit the batch counts as taken.
 
-        A kill between them is mended by doing the batch again: what it did is skipped by transaction id, and a row
-        that is in silver under its own coordinates is told from a copy.
+        A kill between them is mended by ``reached``.
         """
         store, settings = self.context.store, self.context.settings
-        parsed = parse(rows, settings).persist()
-        try:
-            found = spans(parsed).collect()
-            total = sum(row["rows"] for row in found)
-            times = [_whole_ms(row["earliest"], row["latest"]) for row in found if row["earliest"] is not None]
-            outcomes = classify(parsed, self._near(times), utc_now())
-            with store.gathered(outcomes, total) as gathered:
-                events, duplicates, refused = (where(gathered, OUTCOME, o) for o in (NEW, DUPLICATE, REFUSED))
-                before = {} if self.last is None else dict(self.last.offsets)
-                commit = self.read_up_to(commit).with_(
-                    offsets=before | _ends(gathered),
-                    rows_in=total,
-                    rows_out=count(events),
-                    rows_duplicate=count(duplicates),
-                    rows_refused=count(refused),
-                )
-                if commit.rows_duplicate:
-                    store.append(SilverDuplicates, duplicates, commit)
-                if commit.rows_refused:
-                    store.append(SilverQuarantine, refused, commit)
-                store.append(SilverEvents, events, commit)
-        finally:
-            parsed.unpersist()
-        return commit
+        began = utc_now()
+        rows = sum(version.rows for version in store.versions(BronzeEvents, first, last))
+        if not rows:
+            return
+        parsed = parse(store.inserted(BronzeEvents, first, last), settings)
+        with store.gathered(candidates(parsed, began), rows) as batch, self._judged(batch) as judged:
+            events, duplicates, refused = (where(judged, OUTCOME, *o) for o in ([NEW], [DUPLICATE], [REFUSED, REUSED]))
+            before = {} if self.last is None else dict(self.last.offsets)
+            commit = Commit(
+                self.name,
+                self.generation,
+                last,
+                offsets=before | _ends(judged),
+                source_version=last,
+                rows_in=rows,
+                rows_out=count(events),
+                rows_duplicate=count(duplicates),
+                rows_refused=count(refused),
+            )
+            if commit.rows_duplicate:
+                store.append(SilverDuplicates, duplicates, commit)
+            if commit.rows_refused:
+                store.append(SilverQuarantine, with_reasons(refused), commit)
+            store.append(SilverEvents, events, commit)
+        self.last = commit
+        self.state.taken(commit, began)
 
-    def _near(self, times: list[tuple[datetime, datetime]]) -> DataFrame:
+    @contextmanager
+    def _judged(self, batch: Frame) -> Iterator[Frame]:
+        """``batch`` with its outcomes, by the engine that holds it."""
+        if isinstance(batch, pa.Table):
+            yield classify(batch, self._existing_here(batch))
+            return
+        judged = classify(batch, self._existing(spans(batch))).persist()
+        try:
+            yield judged
+        finally:
+            judged.unpersist()
+
+    def _existing(self, ranges: Ranges) -> DataFrame:
         """What silver holds at the batch's times: literal ranges, so that few files are read."""
-        ranges = cover(times)
 
         def near(dialect: Dialect) -> str:
             if not ranges:
                 return "false"
-            days = sorted({day.date() for bounds in ranges for day in bounds})
-            dates = f"event_date BETWEEN {dialect.date(days[0])} AND {dialect.date(days[-1])}"
+            first, last = ranges[0][0].date(), ranges[-1][1].date()
+            dates = f"event_date BETWEEN {dialect.date(first)} AND {dialect.date(last)}"
             return f"{dates} AND ({dialect.within(SilverEvents.event_time, ranges)})"
 
-        columns = (SilverEvents.event_id, SilverEvents.event_time, *COORDINATES)
-        return self.context.store.read(SilverEvents, near).select(*columns)
+        time_ms = F.unix_millis(SilverEvents.event_time).alias(TIME_MS)
+        return self.context.store.read(SilverEvents, near).withColumn(TIME_MS, time_ms).select(*EXISTING_COLUMNS)
 
-    def recover(self, last: Commit) -> None:
-        """Takes back the side rows of a batch whose events were never committed: it will be done again."""
-        if not last.offsets:
-            return
-        taken = " OR ".join(
-            "(source_id = '{}' AND partition = {} AND \"offset\" < {})".format(*name.rsplit("/", 1), end)
-            for name, end in last.offsets.items()
+    def _existing_here(self, batch: pa.Table) -> pl.DataFrame:
+        """The same, read in this process, and only the rows that have an id of the batch."""
+        ranges = spans(batch)
+        time = pl.col(SilverEvents.event_time)
+        ids = pl.DataFrame(batch.select([JOIN_ID])).lazy().drop_nulls().unique()
+        near = pl.any_horizontal(*(time.is_between(a, b) for a, b in ranges)) if ranges else pl.lit(False)
+        days = {a.date() + timedelta(days=n) for a, b in ranges for n in range((b.date() - a.date()).days + 1)}
+        return (
+            self.context.store.scan(SilverEvents)
+            .filter(pl.col(SilverEvents.event_date).is_in(sorted(days)) & near)
+            .select(SilverEvents.event_id, time.dt.epoch("ms").alias(TIME_MS), *COORDINATES)
+            .join(ids, left_on=SilverEvents.event_id, right_on=JOIN_ID, how="semi")
+            .collect()
         )
 
-        def beyond(_: Dialect) -> str:
-            return f"NOT ({taken})"
 
-        marker = Commit(self.name, last.generation, -1, marker="rows of an unfinished batch taken back")
-        for table in (SilverDuplicates, SilverQuarantine):
-            self.context.store.delete(table, beyond, marker)
+def spans(batch: Frame) -> Ranges:
+    """The few closed ranges, of whole milliseconds as the key is, that hold the times of all valid rows; aware."""
+    if isinstance(batch, pa.Table):
+        times = pl.DataFrame(batch.select([JOIN_ID, TIME_MS])).lazy().drop_nulls(JOIN_ID).select(TIME_MS)
+        span = times.group_by(pl.col(TIME_MS) // SPAN_MS).agg(
+            pl.col(TIME_MS).min().alias("least"), pl.col(TIME_MS).max().alias("most")
+        )
+        found = span.select("least", "most").collect().rows()
+    else:
+        valid = batch.where(F.col(JOIN_ID).isNotNull())
+        grouped = valid.groupBy(F.floor(F.col(TIME_MS) / SPAN_MS)).agg(F.min(TIME_MS), F.max(TIME_MS))
+        found = [(row[1], row[2]) for row in grouped.collect()]
+    return cover([(_moment(least), _moment(most) + timedelta(microseconds=999)) for least, most in found])
+
+
+def with_reasons(refused: Frame) -> Frame:
+    """A row that passed every predicate and is refused has its id reused."""
+    if isinstance(refused, pa.Table):
+        rows = pl.DataFrame(refused.select([OUTCOME, str(SilverQuarantine.reasons)]))
+        said = pl.when(pl.col(OUTCOME) == REUSED).then([EVENT_ID_REUSED]).otherwise(SilverQuarantine.reasons)
+        reasons = rows.select(said.alias(SilverQuarantine.reasons)).to_series().to_arrow()
+        place = refused.column_names.index(SilverQuarantine.reasons)
+        return refused.set_column(place, str(SilverQuarantine.reasons), reasons)
+    reused = F.col(OUTCOME) == REUSED
+    said_there = F.when(reused, F.array(F.lit(EVENT_ID_REUSED))).otherwise(F.col(SilverQuarantine.reasons))
+    return refused.withColumn(SilverQuarantine.reasons, said_there)
+
+
+def _beyond(offsets: Mapping[str, int]) -> Callable[[Dialect], str]:
+    """Rows whose coordinates ``offsets`` do not hold."""
+
+    def beyond(dialect: Dialect) -> str:
+        taken = " OR ".join(
+            f"(source_id = '{source}' AND partition = {partition} AND {dialect.quoted('offset')} < {end})"
+            for (source, partition), end in ((name.rsplit("/", 1), end) for name, end in offsets.items())
+        )
+        return f"NOT ({taken})" if taken else "true"
+
+    return beyond
 
 
 def _ends(rows: Frame) -> dict[str, int]:
@@ -104,13 +200,5 @@ def _ends(rows: Frame) -> dict[str, int]:
     return {f"{row[source]}/{row[partition]}": row["last"] + 1 for row in last}
 
 
-def _whole_ms(earliest: datetime, latest: datetime) -> tuple[datetime, datetime]:
-    """The closed range widened to whole milliseconds, in which the key is compared, as aware times.
-
-    Spark hands a TIMESTAMP to Python as naive local time; as a literal it would be wrong outside UTC.
-    """
-    first, last = earliest.astimezone(UTC), latest.astimezone(UTC)
-    return (
-        first.replace(microsecond=first.microsecond // 1000 * 1000),
-        last.replace(microsecond=last.microsecond // 1000 * 1000 + 999),
-    )
+def _moment(epoch_ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=epoch_ms)

@@ -1,29 +1,22 @@
-"""From bronze rows to events, copies and refused rows. Pure: no I/O, no clock."""
+"""From bronze rows to rows that silver can take. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import event
 from lakehouse.contracts import SilverEvents as S
 from lakehouse.contracts import SilverQuarantine as Q
 from lakehouse.settings import Settings
-from silver.predicates import EVENT_ID_REUSED, reasons
-
-OUTCOME = "outcome"
-EVENT = "event"
-"""The row is this event: it has not been seen, or it is the very row that is in silver already."""
-NEW = "new"
-"""The row is an event that is not in silver yet."""
-DUPLICATE = "duplicate"
-REFUSED = "refused"
+from silver.identity import COORDINATES, JOIN_ID, TIME_MS
+from silver.predicates import reasons
 
 PRICE = "decimal(18,4)"
-TIME_MS = "time_ms"
-COORDINATES = (S.source_id, S.partition, S.offset)
+ON_TIME_MINUTES = 10
+"""How far behind the broker's time an event counts as on time: it lays out files, and no number depends on it."""
 
 # A cast alone would also take '2020', or '12:30' as a time of today.
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -86,55 +79,13 @@ def _identity(settings: Settings) -> str:
     return f"CASE WHEN trim(raw_event_id) != '' THEN raw_event_id ELSE sha2({instead}, 256) END"
 
 
-def spans(parsed: DataFrame) -> DataFrame:
-    """The hours that the valid rows' times fall into: ``earliest`` and ``latest`` of each, and ``rows``.
-
-    Refused rows are in it with null times, so that the sum of ``rows`` is the number of rows.
-    """
+def candidates(parsed: DataFrame, quarantined_at: datetime) -> DataFrame:
+    """``parsed`` with every column that a table of silver may want of a row, and those that tell copies apart."""
+    on_time = F.col(S.event_time) >= F.col(S.kafka_timestamp) - F.expr(f"INTERVAL {ON_TIME_MINUTES} MINUTES")
     valid = F.size(Q.reasons) == 0
-    time = F.when(valid, F.col(S.event_time))
-    return (
-        parsed.groupBy(F.date_trunc("hour", time).alias("hour"))
-        .agg(F.min(time).alias("earliest"), F.max(time).alias("latest"), F.count("*").alias("rows"))
-        .drop("hour")
-    )
-
-
-def classify(parsed: DataFrame, existing: DataFrame, quarantined_at: datetime) -> DataFrame:
-    """Says of each row of ``parsed`` what it is (``outcome``), with all columns that any target wants.
-
-    ``existing``: the rows of ``silver.events`` near the batch's times (``event_id``, ``event_time`` and coordinates).
-    The key is (``event_id``, time in milliseconds); within the batch the lowest coordinates win. An id that is known
-    with another time is refused. What a replay of the same batch finds in silver under its own coordinates is EVENT
-    again, so that its copies are found as copies then too.
-    """
-    seen = existing.groupBy(S.event_id).agg(
-        F.collect_list(F.struct(F.unix_millis(S.event_time).alias(TIME_MS), *COORDINATES)).alias("seen")
-    )
-    own_coordinates = F.concat_ws("/", *COORDINATES)
-    valid = F.size(Q.reasons) == 0
-    keyed = parsed.withColumn("join_id", F.when(valid, F.col(S.event_id)))
-    joined = keyed.join(seen.withColumnRenamed(S.event_id, "join_id"), on="join_id", how="left")
-    known = F.get(F.filter("seen", lambda row: row[TIME_MS] == F.col(TIME_MS)), F.lit(0))
-    same_row = F.concat_ws("/", *(known[c] for c in COORDINATES)) == own_coordinates
-
-    # Two columns: in one, an event_id that reads like coordinates would meet the refused row at that place.
-    nothing_in_common = F.when(F.col("join_id").isNull(), own_coordinates)
-    in_batch = Window.partitionBy("join_id", nothing_in_common).orderBy(*COORDINATES)
-    first_time = F.first(TIME_MS).over(in_batch)
-    place = F.row_number().over(in_batch)
-    outcome = (
-        F.when(~valid, REFUSED)
-        .when(known.isNotNull(), F.when(same_row, EVENT).otherwise(DUPLICATE))
-        .when(F.col("seen").isNotNull() | (F.col(TIME_MS) != first_time), REFUSED)
-        .when(place == 1, NEW)
-        .otherwise(DUPLICATE)
-    )
-    reused = (F.col(OUTCOME) == REFUSED) & (F.size(Q.reasons) == 0)
-    refused = F.col(OUTCOME) == REFUSED
-    kept = F.col(OUTCOME) == NEW
-    return joined.withColumn(OUTCOME, outcome).select(
-        OUTCOME,
+    return parsed.select(
+        F.when(valid, F.col(S.event_id)).alias(JOIN_ID),
+        TIME_MS,
         S.event_id,
         F.col("raw_user_id").alias(S.user_id),
         F.col("raw_event_type").alias(S.event_type),
@@ -145,15 +96,18 @@ def classify(parsed: DataFrame, existing: DataFrame, quarantined_at: datetime) -
         S.price,
         S.quantity,
         F.col("raw_currency").alias(S.currency),
-        F.when(kept, F.expr(_PROPERTIES)).alias(S.properties),
+        F.when(valid, F.expr(_PROPERTIES)).alias(S.properties),
         *COORDINATES,
         S.kafka_timestamp,
         F.col(S.event_time).cast("date").alias(S.event_date),
-        *(F.when(refused, F.col(name)).alias(name) for name in (Q.message_key, Q.value, Q.headers)),
+        F.when(on_time, "on_time").otherwise("late").alias(S.arrival),
+        Q.message_key,
+        Q.value,
+        Q.headers,
         Q.topic,
         Q.ingested_at,
         Q.ingest_date,
-        F.when(reused, F.array(F.lit(EVENT_ID_REUSED))).otherwise(F.col(Q.reasons)).alias(Q.reasons),
+        Q.reasons,
         F.lit(quarantined_at.isoformat()).cast("timestamp").alias(Q.quarantined_at),
         F.lit(None).cast("string").alias(Q.resolved_by),
     )

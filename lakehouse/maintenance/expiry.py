@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,13 +32,16 @@ class Expired:
     """Commits and checkpoints."""
 
 
-def expire(table: DeltaTable, path: Path, horizon: datetime, *, dry_run: bool = False) -> Expired:
-    """Removes from the table at ``path`` what is older than ``horizon``, now less its own retention properties.
+def expire(
+    table: DeltaTable, path: Path, horizon: datetime, taken: Collection[int], *, dry_run: bool = False
+) -> Expired:
+    """Removes from the table at ``path`` what is older than ``horizon``, which is now less its retention.
 
-    To be called by who writes the table, between two commits, and where no reader holds it.
+    ``taken`` are the positions of its readers. To be called by who writes the table, between two commits, and where
+    no reader holds it.
     """
     files, size = _vacuum(table, path, dry_run=dry_run)
-    return Expired(files, size, _clean_log(table, Log(path), horizon, dry_run=dry_run))
+    return Expired(files, size, _clean_log(table, Log(path), horizon, taken, dry_run=dry_run))
 
 
 def _vacuum(table: DeltaTable, path: Path, *, dry_run: bool) -> tuple[int, int]:
@@ -56,14 +60,17 @@ def _vacuum(table: DeltaTable, path: Path, *, dry_run: bool) -> tuple[int, int]:
     return len(there), size
 
 
-def _clean_log(table: DeltaTable, log: Log, horizon: datetime, *, dry_run: bool) -> int:
+def _clean_log(table: DeltaTable, log: Log, horizon: datetime, taken: Collection[int], *, dry_run: bool) -> int:
     """Removes commits before the checkpoint that ``horizon`` allows.
 
-    Never the newest commit that says how far its stage has come, and never one that follows the newest that changed
-    rows: a reader that is restarted goes on behind the last version that brought it rows.
+    Never the newest commit that says how far its stage has come. Nor one behind the last that brought rows to a
+    reader: passing over those that bring none, as upkeep's own, is kept nowhere, and a restarted reader does it again.
     """
-    checkpoint, account, change = log.checkpoint_before(horizon), log.newest_account(), log.newest_change()
-    if checkpoint is None or account is None or change is None or checkpoint > min(account, change):
+    checkpoint, account = log.checkpoint_before(horizon), log.newest_account()
+    if checkpoint is None or account is None:
+        return 0
+    changes = [change for position in taken if (change := log.newest_change(position)) is not None]
+    if checkpoint > min(account, *changes):
         return 0
     expired = log.files_before(checkpoint)
     if not dry_run and expired:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from deltalake import CommitProperties, Transaction
 
 from lakehouse.commits import KEY, Commit, upkeep
+from lakehouse.deltalog import read_version
 
 _VERSION = re.compile(r"^\.?(\d{20})\.")
 _COMMIT = re.compile(r"^\d{20}\.json$")
@@ -74,15 +74,21 @@ class Log:
 
     def newest_account(self) -> int | None:
         """The newest version that says of itself how far its stage has come; None where none does."""
-        return next((v for v, actions in self._newest_first() if _account(actions) is not None), None)
+        return next((version for version in reversed(self.commits()) if self._has_account(version)), None)
 
-    def newest_change(self) -> int | None:
-        """The newest version that brought, changed or removed rows; None where none did."""
-        return next((v for v, actions in self._newest_first() if any(map(_changes_rows, actions))), None)
+    def newest_change(self, up_to: int) -> int | None:
+        """The newest version that brought, changed or removed rows, of those up to ``up_to``; None where none did."""
+        for number in reversed(self.commits()):
+            if number <= up_to:
+                version = read_version(self.table, number)
+                if version.rows or not version.only_appends:
+                    return number
+        return None
 
-    def _newest_first(self) -> Iterator[tuple[int, list[dict[str, dict[str, object]]]]]:
-        for version in reversed(self.commits()):
-            yield version, [json.loads(line) for line in self._commit(version).read_text().splitlines() if line]
+    def _has_account(self, version: int) -> bool:
+        actions = [json.loads(line) for line in self._commit(version).read_text().splitlines() if line]
+        info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+        return Commit.from_json(info.get(KEY)) is not None
 
     def _commit(self, version: int) -> Path:
         return self.folder / f"{version:020}.json"
@@ -94,13 +100,3 @@ class Log:
 def upkeep_commit(what: str, *transactions: Transaction) -> CommitProperties:
     """The properties of a commit of maintenance."""
     return CommitProperties(custom_metadata={KEY: upkeep(what)}, app_transactions=list(transactions) or None)
-
-
-def _account(actions: list[dict[str, dict[str, object]]]) -> Commit | None:
-    info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    text = info.get(KEY)
-    return Commit.from_json(text if isinstance(text, str) else None)
-
-
-def _changes_rows(action: dict[str, dict[str, object]]) -> bool:
-    return "cdc" in action or any(action[kind].get("dataChange") for kind in ("add", "remove") if kind in action)

@@ -88,7 +88,11 @@ class Upkeep:
 
     def holds(self, table: type[Table]) -> tuple[Hold, ...]:
         """The readers that need more of a table than the horizon keeps."""
-        return tuple(holds(self.store, table, (*self.streams, *self.snapshots), self.horizon))
+        return tuple(holds(self.store, table, self._readers, self.horizon))
+
+    @property
+    def _readers(self) -> tuple[Reader, ...]:
+        return (*self.streams, *self.snapshots)
 
     def state(self) -> dict[str, Any]:
         """For `status --json`."""
@@ -175,5 +179,6 @@ class Upkeep:
         held_by = self.holds(table)
         if held_by:
             return HistoryExpired(table.name, Expired(), held_by)
-        path = Path(self.store.path(table))
-        return HistoryExpired(table.name, expire(self.store.at_head(table), path, self.horizon, dry_run=dry_run), ())
+        taken = [each.position for each in self._readers if each.origin is table and each.position is not None]
+        opened, path = self.store.at_head(table), Path(self.store.path(table))
+        return HistoryExpired(table.name, expire(opened, path, self.horizon, taken, dry_run=dry_run), ())

@@ -58,25 +58,6 @@ def test_after_a_commit_that_moved_no_events_only_a_fresh_checkpoint_will_do(tmp
     assert not checkpoint(tmp_path / "gen-0", [0, 1], [0, 1]).agrees_with(restored)
 
 
-@pytest.mark.parametrize(
-    ("version", "index", "expected"),
-    [
-        (5, -1, (4, True)),  # before the first file of version 5
-        (5, 0, (5, False)),
-        (5, 12, (5, False)),
-    ],
-)
-def test_the_position_in_the_source_is_that_of_the_planned_batch(
-    tmp_path: Path, version: int, index: int, expected: tuple[int, bool]
-) -> None:
-    stream = checkpoint(tmp_path, [7], [])
-    (tmp_path / "offsets" / "7").write_text(
-        f'v1\n{{"batchWatermarkMs":0}}\n{{"sourceVersion":1,"reservoirVersion":{version},"index":{index}}}'
-    )
-
-    assert stream.source_version(7) == expected
-
-
 def test_a_removed_checkpoint_is_gone_and_may_be_removed_again(tmp_path: Path) -> None:
     stream = checkpoint(tmp_path / "gen-0", [0], [0])
 

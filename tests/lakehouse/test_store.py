@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from gold.stream import GoldStage, _add_summary
-from lakehouse.commits import Commit
+from lakehouse.commits import KEY, Commit
 from lakehouse.contracts import (
     BronzeEvents,
     FunnelSummary,
@@ -26,9 +26,11 @@ from lakehouse.contracts import (
     Table,
 )
 from lakehouse.endpoints import Endpoints
+from lakehouse.errors import LakehouseError
+from lakehouse.follow import Follower
 from lakehouse.home import Home
 from lakehouse.settings import Settings
-from lakehouse.stages import Context, DeltaStage
+from lakehouse.stages import Context
 from lakehouse.store import TableStore, conform
 from silver.stream import SilverStage
 
@@ -164,7 +166,7 @@ def test_a_batch_is_merged_once_and_adds_up_the_same_in_both_engines(stores: Sto
     assert stores("spark").version(FunnelSummary) == 2
 
 
-def take(store: TableStore, *kinds: type[DeltaStage]) -> list[DeltaStage]:
+def take(store: TableStore, *kinds: type[Follower]) -> list[Follower]:
     """A new process's stages, each of which takes what is there."""
     context = Context(store.settings, store.home, Endpoints("", "", "", "", "", ""), store.spark, store, lambda _: None)
     stages = [kind(context) for kind in kinds]
@@ -176,37 +178,122 @@ def take(store: TableStore, *kinds: type[DeltaStage]) -> list[DeltaStage]:
     return stages
 
 
-@pytest.mark.usefixtures("zone")
-@pytest.mark.parametrize("engine", ENGINES)
-def test_events_reach_gold_once_though_checkpoints_are_lost(stores: Stores, engine: str) -> None:
-    store = stores(engine)
-    first = messages(
-        0,
-        event("e1", "10:00:00.123", session="s1"),
-        event("e1", "10:00:00.123", session="s1"),
-        event("e2", "10:09:59.999", kind="purchase", session="s2"),
-        event("e3", "10:10:00", kind="viewed"),
-    )
-    store.append(BronzeEvents, first, Commit("bronze", 0, 0))
-    silver, gold = take(store, SilverStage, GoldStage)
-    assert (silver.generation, gold.generation) == (0, 0)
-
-    shutil.rmtree(store.home.checkpoints)
-    second = messages(4, event("e1", "10:00:00.123"), event("e4", "10:03:00", session="s1"), event("e5", "10:10:00"))
-    store.append(BronzeEvents, second, Commit("bronze", 0, 1))
-    silver, gold = take(store, SilverStage, GoldStage)
-    assert (silver.generation, gold.generation) == (1, 1)
-
-    take(store, SilverStage, GoldStage)
-    assert [row["event_id"] for row in rows(store, SilverEvents)] == ["e1", "e2", "e4", "e5"]
-    assert [row["offset"] for row in rows(store, SilverDuplicates)] == [1, 4]
-    assert [(row["offset"], row["reasons"]) for row in rows(store, SilverQuarantine)] == [(3, ["unknown_type"])]
-    funnels = [
+def funnels(store: TableStore) -> list[tuple[str, int, int, list[str]]]:
+    return [
         (f"{row['window_start']:%H:%M}", row["num_events"], row["num_purchases"], row["session_ids"])
         for row in rows(store, FunnelSummary)
     ]
-    assert funnels == [("10:00", 3, 1, ["s1", "s2"]), ("10:10", 1, 0, [])]
+
+
+FIRST = messages(
+    0,
+    event("e1", "10:00:00.123", session="s1"),
+    event("e1", "10:00:00.123", session="s1"),
+    event("e2", "10:09:59.999", kind="purchase", session="s2"),
+    event("e3", "10:10:00", kind="viewed"),
+)
+SECOND = messages(4, event("e1", "10:00:00.123"), event("e4", "10:03:00", session="s1"), event("e5", "10:10:00"))
+
+
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_events_reach_gold_once_whatever_takes_them(stores: Stores, engine: str) -> None:
+    store = stores(engine)
+    store.append(BronzeEvents, as_frame(store, BronzeEvents, FIRST), Commit("bronze", 0, 0))
+    take(store, SilverStage, GoldStage)
+    store.append(BronzeEvents, as_frame(store, BronzeEvents, SECOND), Commit("bronze", 0, 1))
+
+    silver, gold = take(store, SilverStage, GoldStage)
+    take(store, SilverStage, GoldStage)
+
+    assert (silver.position, gold.position) == (2, 2)
+    assert [row["event_id"] for row in rows(store, SilverEvents)] == ["e1", "e2", "e4", "e5"]
+    assert [row["offset"] for row in rows(store, SilverDuplicates)] == [1, 4]
+    assert [(row["offset"], row["reasons"]) for row in rows(store, SilverQuarantine)] == [(3, ["unknown_type"])]
+    assert funnels(store) == [("10:00", 3, 1, ["s1", "s2"]), ("10:10", 1, 0, [])]
     assert sum(row["num_events"] for row in rows(store, FunnelWindows)) == 4
     last = store.last_commit(SilverEvents)
     assert last is not None
     assert last.offsets == {"topic-1/0": 7}
+
+
+def test_side_rows_of_a_batch_that_was_not_finished_are_taken_back(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch dies before its events are committed, and is done again with more rows, under other settings."""
+    store = stores("delta-rs")
+    store.append(BronzeEvents, FIRST, Commit("bronze", 0, 0))
+    with monkeypatch.context() as dying:
+        dying.setattr(TableStore, "append", fails_for(SilverEvents, TableStore.append))
+        with pytest.raises(OSError, match="no space"):
+            take(store, SilverStage)
+    assert (store.rows(SilverDuplicates), store.rows(SilverQuarantine), store.rows(SilverEvents)) == (1, 1, 0)
+
+    more = replace(store, settings=store.settings.model_copy(update={"event_types": ("view", "viewed", "purchase")}))
+    more.append(BronzeEvents, SECOND, Commit("bronze", 0, 1))
+    [silver] = take(more, SilverStage)
+    take(more, SilverStage)
+
+    assert silver.position == 2
+    assert [row["event_id"] for row in rows(store, SilverEvents)] == ["e1", "e2", "e3", "e4", "e5"]
+    assert [row["offset"] for row in rows(store, SilverDuplicates)] == [1, 4]
+    assert rows(store, SilverQuarantine) == []
+
+
+def test_a_batch_that_stopped_between_golds_tables_is_counted_once_in_both(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stores("delta-rs")
+    store.append(BronzeEvents, FIRST, Commit("bronze", 0, 0))
+    take(store, SilverStage)
+    with monkeypatch.context() as dying:
+        dying.setattr(TableStore, "merge", fails_for(FunnelSummary, TableStore.merge))
+        with pytest.raises(OSError, match="no space"):
+            take(store, GoldStage)
+    assert (store.rows(FunnelWindows), store.rows(FunnelSummary)) == (2, 0)
+
+    store.append(BronzeEvents, SECOND, Commit("bronze", 0, 1))
+    take(store, SilverStage, GoldStage)
+
+    assert funnels(store) == [("10:00", 3, 1, ["s1", "s2"]), ("10:10", 1, 0, [])]
+    assert sum(row["num_events"] for row in rows(store, FunnelWindows)) == 4
+
+
+def test_a_long_backlog_is_taken_in_capped_ranges(stores: Stores) -> None:
+    store = stores("delta-rs")
+    capped = replace(store, settings=store.settings.model_copy(update={"max_events_per_batch": 5}))
+    for number in range(4):
+        batch = messages(2 * number, event(f"a{number}", "10:00:00"), event(f"b{number}", "10:00:01"))
+        capped.append(BronzeEvents, batch, Commit("bronze", 0, number))
+
+    [silver] = take(capped, SilverStage)
+
+    ends = [(entry.source_version, entry.rows_in) for entry in accounts(store, SilverEvents)]
+    assert (silver.position, ends) == (4, [(2, 4), (4, 4)])
+
+
+def test_gold_refuses_windows_of_another_length(stores: Stores) -> None:
+    store = stores("delta-rs")
+    store.append(BronzeEvents, FIRST, Commit("bronze", 0, 0))
+    take(store, SilverStage, GoldStage)
+    shorter = replace(store, settings=store.settings.model_copy(update={"window_minutes": 5}))
+
+    with pytest.raises(LakehouseError, match=r"LAKEHOUSE_WINDOW_MINUTES=5: .* holds windows of 10 minutes"):
+        take(shorter, GoldStage)
+
+
+def fails_for(table: type[Table], really: Callable[..., None]) -> Callable[..., None]:
+    """``really``, but for ``table`` it fails as a full disk does."""
+
+    def maybe(store: TableStore, into: type[Table], *arguments: Any) -> None:
+        if into is table:
+            raise OSError("no space left on device")
+        really(store, into, *arguments)
+
+    return maybe
+
+
+def accounts(store: TableStore, table: type[Table]) -> list[Commit]:
+    """What the commits of a table say of themselves, the oldest first."""
+    found = [Commit.from_json(entry.get(KEY)) for entry in reversed(store.at_head(table).history())]
+    return [commit for commit in found if commit is not None]

@@ -41,7 +41,7 @@ def event(event_id: str, time: datetime, **fields: Any) -> dict[str, Any]:
         "kafka_timestamp": time,
     }
     row.update(fields)
-    return {**row, "event_date": row["event_time"].date()}
+    return {**row, "event_date": row["event_time"].date(), "arrival": "on_time"}
 
 
 def events(*rows: dict[str, Any]) -> pa.Table:

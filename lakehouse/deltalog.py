@@ -1,0 +1,47 @@
+"""What a version of a Delta table on a local file system did, read from its log."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from lakehouse.commits import KEY, Commit
+from lakehouse.errors import LakehouseError
+
+
+@dataclass(frozen=True)
+class Version:
+    """One commit of a table."""
+
+    number: int
+    files: tuple[Path, ...]
+    """The data files that brought new rows: none for a compaction, which moves rows that were there."""
+    rows: int
+    """New rows in ``files``, by their statistics; where rows were changed, what its account says instead."""
+    only_appends: bool
+    """No row was changed or removed, so that ``files`` are all there is to know."""
+
+
+def read_version(table: Path, number: int) -> Version:
+    """Raises LakehouseError where the log does not go back to it."""
+    try:
+        text = (table / "_delta_log" / f"{number:020}.json").read_text()
+    except FileNotFoundError:
+        raise LakehouseError(
+            f"version {number} of {table} is not in its log any more; what has not been read by now must be made again"
+        ) from None
+    actions = [json.loads(line) for line in text.splitlines() if line]
+    added = [action["add"] for action in actions if "add" in action and action["add"]["dataChange"]]
+    moved = any("cdc" in action or ("remove" in action and action["remove"]["dataChange"]) for action in actions)
+    rows = sum(int(json.loads(add.get("stats") or "{}").get("numRecords", 0)) for add in added)
+    if moved:
+        account = _account(actions)
+        rows = rows if account is None else account.rows_in
+    return Version(number, tuple(table / unquote(add["path"]) for add in added), rows, not moved)
+
+
+def _account(actions: list[dict[str, dict[str, str]]]) -> Commit | None:
+    infos = [action["commitInfo"] for action in actions if "commitInfo" in action]
+    return Commit.from_json(infos[0].get(KEY)) if infos else None

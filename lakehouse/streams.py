@@ -1,0 +1,189 @@
+"""A stage that is a Structured Streaming query, for a source that only Spark follows: Kafka.
+
+Spark's checkpoint is used as long as it agrees with the target table; where it is lost, older or ahead, the next
+generation begins right behind what the table holds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+
+from py4j.protocol import Py4JError
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
+
+from lakehouse.checkpoints import Checkpoint
+from lakehouse.commits import Commit
+from lakehouse.contracts import Table
+from lakehouse.embedded.waiting import until
+from lakehouse.stages import Context, EngineLost, Stage, utc_now
+
+BATCH_LIMIT_S = 10.0
+"""A batch that has not begun by then is not waited for: what the source seemed to hold is not for Spark to read."""
+
+
+class Turnstile:
+    """Lets one micro-batch of a query through in each turn of its stage.
+
+    The query is held at the end of its batch, after the table's commit and before Spark's own commit log, until the
+    stage has its next turn: only then does Spark plan the next batch, with all that has arrived by then. A query that
+    was started anew for each turn took 0.4 s before it read anything.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._granted = False
+        self._inside = False
+        self._closed = False
+
+    def grant(self) -> None:
+        with self._condition:
+            self._granted = True
+            self._condition.notify_all()
+
+    def withdraw(self) -> bool:
+        """Takes an unused turn back; False where a batch is using it."""
+        with self._condition:
+            self._granted = False
+            return not self._inside
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def enter(self) -> None:
+        """At the start of a batch, in the query's thread; raises EngineLost where the turnstile was closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._granted or self._closed)
+            if self._closed:
+                raise EngineLost("the stream was stopped between two batches")
+            self._granted = False
+            self._inside = True
+
+    def leave(self) -> None:
+        """After a batch, done or failed."""
+        with self._condition:
+            self._inside = False
+            self._condition.notify_all()
+
+    def hold(self) -> None:
+        """At the end of a batch, in the query's thread, until the next turn or the end."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._granted or self._closed)
+
+    def wait_for_batch(self, limit_s: float) -> bool:
+        """Whether the batch of the turn that was granted is done; waits for it."""
+        with self._condition:
+            return self._condition.wait_for(lambda: not self._granted and not self._inside, limit_s)
+
+
+class QueryStage(Stage):
+    """A stage that is a Structured Streaming query with ``foreachBatch``: one capped batch in each round."""
+
+    target: type[Table]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.generation = 0
+        self.last: Commit | None = None
+        self._query: StreamingQuery | None = None
+        self._turnstile = Turnstile()
+        self._error: BaseException | None = None
+
+    # -- what a layer says -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def source(self, after: Commit | None) -> DataFrame:
+        """The streaming source. ``after`` is where a new generation begins; it is only read by a new checkpoint."""
+
+    @abstractmethod
+    def process(self, rows: DataFrame, commit: Commit) -> Commit:
+        """Commits one micro-batch; ``commit`` names it. Returns the account that the target's commit carries."""
+
+    # -- how it runs -------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.context.home.checkpoints / self.name / f"gen-{self.generation}")
+
+    def open(self) -> None:
+        self.last = self.context.store.last_commit(self.target)
+        self.generation = 0 if self.last is None else self.last.generation
+        self.state.rows = self.context.store.rows(self.target)
+        if not self.checkpoint.agrees_with(self.last):
+            self.begin_generation()
+
+    def begin_generation(self) -> None:
+        """Leaves the checkpoint behind and goes on right after what the target's newest commit holds.
+
+        Nothing is written for it: until the new generation's first commit a restart finds the old one at the head
+        of the table, finds its checkpoint unusable again, and does the same once more.
+        """
+        if self.last is None:
+            self.checkpoint.remove()
+            return
+        self.generation = self.last.generation + 1
+        self.checkpoint.remove()
+        self.context.log(f"{self.name}: generation {self.generation} begins after batch {self.last.batch_id}")
+
+    def run(self) -> None:
+        self._error = None
+        self._turnstile.grant()
+        try:
+            if self._query is None:
+                self._query = self._start()
+            began = time.monotonic()
+            while not self._turnstile.wait_for_batch(0.1):
+                ended = self._query.awaitTermination(0.01)  # type: ignore[arg-type]  # it takes fractions of a second
+                late = time.monotonic() - began > BATCH_LIMIT_S
+                if ended or (late and self._turnstile.withdraw()):
+                    break
+            if self._error is not None:
+                self._query.awaitTermination()
+        except StreamingQueryException as error:
+            self._query = None
+            self._turnstile.withdraw()
+            raise (self._error or error) from None
+        except Py4JError as error:
+            self._query = None
+            raise EngineLost(f"Spark's JVM does not answer: {error}") from error
+
+    def _start(self) -> StreamingQuery:
+        after = self.last if self.last is not None and self.last.generation != self.generation else None
+        return (
+            self.source(after)
+            .writeStream.queryName(self.name)
+            .trigger(processingTime="0 seconds")
+            .option("checkpointLocation", str(self.checkpoint.path))
+            .foreachBatch(self._on_batch)
+            .start()
+        )
+
+    def _on_batch(self, rows: DataFrame, batch_id: int) -> None:
+        self._turnstile.enter()
+        began = utc_now()
+        try:
+            self.last = self.process(rows, Commit(self.name, self.generation, batch_id))
+            self.state.taken(self.last, began)
+        except BaseException as error:
+            self._error = error
+            raise
+        finally:
+            self._turnstile.leave()
+        self._turnstile.hold()
+
+    def close(self) -> None:
+        """Ends the query, after Spark has noted its last batch: without that it would do it again, and skip it."""
+        self._turnstile.close()
+        if self._query is not None:
+            try:
+                done = self.last.batch_id if self.last is not None else -1
+                until(lambda: self.checkpoint.committed >= done or not self._query, 5.0)
+                self._query.stop()
+            except (StreamingQueryException, Py4JError):
+                pass
+            self._query = None
