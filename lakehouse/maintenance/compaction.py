@@ -90,10 +90,15 @@ def next_compaction(
     for row in due.iter_rows(named=True):
         partition = tuple((column.removeprefix("partition."), row[column]) for column in columns)
         if partition not in without:
-            target = tiers.large_bytes if row["large"] else tiers.small_bytes
+            target = _below_full_files(row["size_bytes"], tiers.large_bytes) if row["large"] else tiers.small_bytes
             taken = [size for size in row["size_bytes"] if size <= target]
             return Compaction(partition, len(taken), sum(taken), target)
     return None
+
+
+def _below_full_files(sizes: Collection[int], large_bytes: int) -> int:
+    """``large_bytes``, or so much less that a file which is nearly as large is not written again for a small rest."""
+    return min((size - 1 for size in sizes if large_bytes * 3 // 4 <= size <= large_bytes), default=large_bytes)
 
 
 def compact(table: DeltaTable, step: Compaction) -> Compacted:

@@ -87,7 +87,7 @@ class Log:
 
     def _has_account(self, version: int) -> bool:
         actions = [json.loads(line) for line in self._commit(version).read_text().splitlines() if line]
-        info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+        info: dict[str, str] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
         return Commit.from_json(info.get(KEY)) is not None
 
     def _commit(self, version: int) -> Path:
