@@ -95,5 +95,6 @@ def _only_a_query(spark: SparkSession, text: str) -> None:
 
 def _reason(error: PySparkException | Py4JJavaError) -> str:
     """Spark's own sentence, without plan and stack."""
-    text = error.getMessage() if isinstance(error, PySparkException) else str(error.java_exception.getMessage())
+    # Not getMessage(): Spark looks the condition up among its own, and fails at those of Delta.
+    text = str(error) if isinstance(error, PySparkException) else str(error.java_exception.getMessage())
     return " ".join((text or type(error).__name__).split("\n\n")[0].split(" SQLSTATE")[0].split())[:600]

@@ -61,8 +61,11 @@ def append(store: TableStore, batches: int, rows: int = 3, day: date = date(2026
     return commit
 
 
-def count_views(store: TableStore, window: datetime, **views: int) -> None:
-    """The next batch of gold: adds to each user's views in the window that starts at ``window``."""
+def count_views(store: TableStore, window: datetime, *, new_users: bool = False, **views: int) -> None:
+    """The next batch of gold: adds to each user's views in the window that starts at ``window``.
+
+    ``new_users`` are appended, so that they get a file of their own.
+    """
     last = store.last_commit(FunnelSummary)
     commit = Commit("gold", 0, 0 if last is None else last.batch_id + 1, source_version=0)
     rows = [
@@ -80,13 +83,17 @@ def count_views(store: TableStore, window: datetime, **views: int) -> None:
         }
         for user, number in views.items()
     ]
+    counted = conform(pa.Table.from_pylist(rows), FunnelSummary)
+    if new_users:
+        store.append(FunnelSummary, counted, commit)
+        return
     adding = {name: f"t.{name} + s.{name}" for name in ("num_views", "num_events")}
 
     def all_rows(_: Dialect) -> str:
         return "true"
 
     merge = Merge(["user_id", "window_start"], all_rows, adding)
-    store.merge(FunnelSummary, conform(pa.Table.from_pylist(rows), FunnelSummary), merge, commit)
+    store.merge(FunnelSummary, counted, merge, commit)
 
 
 def views(store: TableStore, table: type[Table] = FunnelSummary, version: int | None = None) -> dict[str, int]:
