@@ -20,7 +20,7 @@ from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any
 
-from lakehouse.contracts import TABLES, BronzeEvents
+from lakehouse.contracts import PIPELINE, BronzeEvents
 from lakehouse.embedded import jars
 from lakehouse.embedded.java import find_java
 from lakehouse.embedded.locks import Held, exclusively
@@ -28,6 +28,7 @@ from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.jobs import Job, JobServer, Progress
+from lakehouse.maintenance.upkeep import Upkeep
 from lakehouse.runner import Runner
 from lakehouse.settings import Settings, load_settings
 from lakehouse.spark import build_session
@@ -44,6 +45,7 @@ class Writer:
 
     context: Context
     runner: Runner
+    upkeep: Upkeep
     failure: BaseException | None = None
     """Why the rounds ended by themselves, if they did."""
     _counts: dict[str, int] = field(default_factory=dict)
@@ -63,6 +65,11 @@ class Writer:
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.runner.stages if stage.name == name)
+
+    def after_round(self) -> None:
+        """With the turn still held."""
+        self.report()
+        self.upkeep.between_rounds()
 
     # -- what it says of itself --------------------------------------------------------------------------
 
@@ -92,7 +99,8 @@ class Writer:
             "lag_events": lag_events,
             "lag_seconds": max((lag for lag in lags.values() if lag is not None), default=None),
             "watermark": _iso(watermark),
-            "tables": {table.name: self._rows(table) for table in TABLES},
+            "tables": {table.name: self._rows(table) for table in PIPELINE},
+            "upkeep": self.upkeep.state(),
             "streams": {
                 name: {
                     "state": s.state,
@@ -153,9 +161,9 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
         stages = [stage for plugin in plugins for stage in plugin.load()(context)]
         for stage in stages:
             stage.open()
-        runner = Runner(stages, settings.round_interval_s, after_round=lambda: writer.report(), log=log)
+        runner = Runner(stages, settings.round_interval_s, after_round=lambda: writer.after_round(), log=log)
         reporters = [plugin.load()(context) for plugin in entry_points(group="lakehouse.reporters")]
-        writer = Writer(context, runner, _reporters=reporters)
+        writer = Writer(context, runner, Upkeep(store, stages, log), _reporters=reporters)
         rounds = threading.Thread(target=_rounds, args=(writer,), name="rounds")
         with JobServer(home, writer.run_job):
             rounds.start()

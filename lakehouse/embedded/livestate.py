@@ -31,13 +31,20 @@ def live_lines(writer: dict[str, Any] | None) -> list[str]:
     )
     tables = (f"{name} {rows:,}" for name, rows in (writer.get("tables") or {}).items())
     errors = (f"{name}: {_short(error)}" for name, error in stream_errors(writer).items())
-    return [line for line in (SEPARATOR.join(doing), SEPARATOR.join(tables), *errors) if line]
+    return [line for line in (SEPARATOR.join(doing), SEPARATOR.join(tables), *errors, *_upkeep(writer)) if line]
 
 
 def stream_errors(writer: dict[str, Any]) -> dict[str, str]:
     """The error of each stream that has one."""
     streams = writer.get("streams") or {}
     return {name: str(stream["error"]) for name, stream in streams.items() if stream.get("error")}
+
+
+def _upkeep(writer: dict[str, Any]) -> list[str]:
+    """What keeps files and logs from being removed."""
+    upkeep = writer.get("upkeep") or {}
+    failed = [f"upkeep: {_short(upkeep['error'])}"] if upkeep.get("error") else []
+    return failed + [str(hold["reason"]) for hold in upkeep.get("held_by") or []]
 
 
 def _short(error: str, most: int = 80) -> str:
