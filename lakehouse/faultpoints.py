@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 POINTS = {
     "before-bronze-commit": "Spark's write-ahead log has the batch, bronze does not",
@@ -21,11 +24,14 @@ POINTS = {
     "after-mirror-commit": "a mirror's transaction is committed, and the stage has not heard of it",
     "in-migration": "the migrations have run, in a transaction that is not committed",
     "at-stop": "the writer was asked to stop; a batch that is under way is not waited for",
-    "in-compaction": "compacted files are written and not committed",
+    "in-compaction": "the files of a partition are being put together, and nothing is committed",
     "between-compaction-and-vacuum": "a table is compacted, its old files are still there",
-    "in-vacuum": "some of a table's old files are deleted",
+    "in-vacuum": "a table's old files are being deleted",
 }
 """Each point, and what has happened by then and what has not."""
+
+WITHIN_S = 0.005
+"""Into the work of a block: compacting two small files takes about twenty milliseconds."""
 
 _armed: tuple[str, int] | None = None
 
@@ -46,13 +52,28 @@ def arm(setting: str | None) -> None:
 
 def reach(name: str) -> None:
     """Does nothing, unless this point is armed: then, at the reach that was set, the process dies with its JVM."""
+    if _is_due(name):
+        _die()
+
+
+@contextmanager
+def within(name: str) -> Iterator[None]:
+    """As ``reach``, for work that has no point of ours inside: the process dies while the block is at it, or right
+    after it where it takes less than some milliseconds."""
+    if not _is_due(name):
+        yield
+        return
+    threading.Timer(WITHIN_S, _die).start()
+    yield
+    _die()
+
+
+def _is_due(name: str) -> bool:
     global _armed
     if _armed is None or _armed[0] != name:
-        return
-    _, left = _armed
-    _armed = (name, left - 1)
-    if left == 1:
-        _die()
+        return False
+    _armed = (name, _armed[1] - 1)
+    return _armed[1] == 0
 
 
 def _die() -> None:

@@ -90,6 +90,15 @@ class Settings(BaseSettings):
     time_travel_hours: float = Field(8.0, gt=0, description="How far back every version of a table can be read.")
     log_files_ceiling: int = Field(20_000, ge=100, description="Most log files of a table within that time.")
 
+    # Maintenance (between rounds; lakehouse maintain)
+    compact_files: int = Field(32, ge=2, description="More small files than this in a partition are put together.")
+    maintain_interval_minutes: float = Field(
+        60.0, ge=0, description="How often files and commits that have expired are removed; 0: only by `maintain`."
+    )
+    gold_snapshot_days: int = Field(
+        30, ge=0, description="For how many days back gold is kept as of the end of each day; 0: no daily snapshots."
+    )
+
     # The event contract
     event_types: Annotated[tuple[str, ...], NoDecode] = Field(
         KNOWN_TYPES, description="Known event types, comma-separated; any other is refused as unknown_type."

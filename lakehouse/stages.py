@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from pyspark.sql import SparkSession
 
@@ -74,10 +75,20 @@ class EngineLost(Exception):
     """Spark's JVM has gone: the process must end, and be started anew."""
 
 
+class Lane(StrEnum):
+    """Stages of one lane take turns; lanes run beside each other."""
+
+    tables = "tables"
+    """What computes and commits to Delta tables: one micro-batch at a time."""
+    mirrors = "mirrors"
+    """What waits for another server most of its time: where that is away or slow, no table waits for it."""
+
+
 class Stage(ABC):
     """One stage; a round asks each in turn whether there is work, and lets it do what is there."""
 
     name: str
+    lane: Lane = Lane.tables
     origin: type[Table] | None = None
     """The table that it reads; None for Kafka."""
     position: int | None = None

@@ -19,17 +19,21 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from delta.tables import DeltaTable as SparkDeltaTable
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.commits import KEY, Commit
+from lakehouse.commits import KEY, Commit, upkeep
 from lakehouse.contracts import TABLES, Table
 from lakehouse.deltalog import Version, read_version
 from lakehouse.dialects import DATAFUSION, SPARK, Dialect
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.spark import is_local, spark_schema
+
+WRITER = WriterProperties(max_row_group_size=20_000)
+"""Row groups are what Spark's tasks share among them, and what a reader skips: in one of a million rows a batch would
+be parsed by one core only, and read whole for each late event."""
 
 Frame: TypeAlias = DataFrame | pa.Table
 """Rows to commit: an Arrow table where delta-rs commits them, a Spark DataFrame where Spark does."""
@@ -60,22 +64,31 @@ class TableStore:
     # -- what is there ------------------------------------------------------------------------------------
 
     def create_all(self) -> None:
-        """Makes each table of the contracts that is not there yet."""
+        """Makes each table of the contracts that is not there yet, and gives each the properties of the settings."""
         seconds = int(self.settings.time_travel_hours * 3600)
         for table in TABLES:
-            DeltaTable.create(
+            properties = {
+                "delta.checkpointInterval": "100",
+                "delta.logRetentionDuration": f"interval {seconds} seconds",
+                "delta.deletedFileRetentionDuration": f"interval {seconds} seconds",
+                # With a checkpoint, either engine would remove commits whether or not a reader has taken them.
+                "delta.enableExpiredLogCleanup": "false",
+                **table.table_properties,
+            }
+            created = DeltaTable.create(
                 str(self.home.table(table.name)),
                 Schema.from_json(table.schema_json()),
                 mode="ignore",
                 partition_by=[str(column) for column in table.partition_by],
                 description=table.comment,
-                configuration={
-                    "delta.checkpointInterval": "100",
-                    "delta.logRetentionDuration": f"interval {seconds} seconds",
-                    "delta.deletedFileRetentionDuration": f"interval {seconds} seconds",
-                    **table.table_properties,
-                },
+                configuration=properties,
             )
+            found = created.metadata().configuration
+            changed = {name: value for name, value in properties.items() if found.get(name) != value}
+            if changed:
+                created.alter.set_table_properties(
+                    changed, commit_properties=CommitProperties(custom_metadata={KEY: upkeep("settings")})
+                )
 
     def path(self, table: type[Table]) -> str:
         return str(self.home.table(table.name))
@@ -179,7 +192,11 @@ class TableStore:
             return
         if isinstance(rows, pa.Table):
             write_deltalake(
-                self.at_head(table), conform(rows, table), mode="append", commit_properties=_properties(commit)
+                self.at_head(table),
+                conform(rows, table),
+                mode="append",
+                commit_properties=_properties(commit),
+                writer_properties=WRITER,
             )
             return
         (
@@ -206,6 +223,7 @@ class TableStore:
                     source_alias="s",
                     target_alias="t",
                     commit_properties=_properties(commit),
+                    writer_properties=WRITER,
                 )
                 .when_matched_update(dict(merge.update))
                 .when_not_matched_insert({str(column): f"s.{column}" for column in table.columns()})

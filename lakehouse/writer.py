@@ -20,7 +20,7 @@ from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any
 
-from lakehouse.contracts import TABLES, BronzeEvents
+from lakehouse.contracts import PIPELINE, BronzeEvents
 from lakehouse.embedded import jars
 from lakehouse.embedded.java import find_java
 from lakehouse.embedded.locks import Held, exclusively
@@ -29,6 +29,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.faultpoints import arm, reach
 from lakehouse.home import Home
 from lakehouse.jobs import Job, JobServer, Progress
+from lakehouse.maintenance.upkeep import Upkeep
 from lakehouse.obstacles import Ceiling, despite_full_disk, short_of_disk
 from lakehouse.runner import STOPPED, Runner
 from lakehouse.settings import Settings, load_settings
@@ -46,6 +47,7 @@ class Writer:
 
     context: Context
     runner: Runner
+    upkeep: Upkeep
     failure: BaseException | None = None
     """Why the rounds ended by themselves, if they did."""
     _counts: dict[str, int] = field(default_factory=dict)
@@ -65,6 +67,11 @@ class Writer:
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.runner.stages if stage.name == name)
+
+    def after_round(self) -> None:
+        """With the turn still held."""
+        self.report()
+        self.upkeep.between_rounds()
 
     # -- what it says of itself --------------------------------------------------------------------------
 
@@ -97,7 +104,8 @@ class Writer:
             "lag_events": lag_events,
             "lag_seconds": max((lag for lag in lags.values() if lag is not None), default=None),
             "watermark": _iso(watermark),
-            "tables": {table.name: self._rows(table) for table in TABLES},
+            "tables": {table.name: self._rows(table) for table in PIPELINE},
+            "upkeep": self.upkeep.state(),
             "streams": {
                 name: {
                     "state": s.state,
@@ -170,14 +178,14 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
         runner = Runner(
             stages,
             settings.round_interval_s,
-            after_round=lambda: writer.report(),
+            after_round=lambda: writer.after_round(),
             log=log,
             engine_runs=lambda: engine_runs(spark),
             obstacle=lambda stage: obstacle(stage, stages, settings),
             attempts=settings.stage_attempts,
         )
         reporters = [plugin.load()(context) for plugin in entry_points(group="lakehouse.reporters")]
-        writer = Writer(context, runner, _reporters=reporters)
+        writer = Writer(context, runner, Upkeep(store, stages, log), _reporters=reporters)
         rounds = threading.Thread(target=_rounds, args=(writer,), name="rounds")
         with JobServer(home, writer.run_job):
             rounds.start()

@@ -3,7 +3,8 @@
 A batch is one transaction on one connection, in this order:
 
 1. its row in ``mirror_ledger``, which says whether it was there before: then nothing else is done;
-2. COPY into a staging table that empties itself at the end of the transaction;
+2. COPY into a staging table that empties itself at the end of the transaction (raw events: into the mirror, for all
+   are new, and by way of a staging table only where one is not);
 3. the upsert (and the deletes) from there into the mirror;
 4. the number of rows into the ledger, and the ledger cut to its newest 1,000 rows of the query;
 5. commit.
@@ -210,8 +211,18 @@ def _split(rows: pa.Table, table: type[Table]) -> tuple[pa.Table, pa.Table]:
 
 
 def _insert(cursor: Cursor, mirror: str, rows: pa.Table) -> int:
+    """COPY straight into the mirror, where each event is new; by way of a staging table only where one is not."""
     if not rows.num_rows:
         return 0
+    cursor.execute("SAVEPOINT straight")
+    try:
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+            sql.Identifier("public", mirror), _names(rows.column_names)
+        )
+        cursor.copy_expert(statement, copy_text(rows), size=1 << 20)
+        return int(rows.num_rows)
+    except errors.UniqueViolation:
+        cursor.execute("ROLLBACK TO SAVEPOINT straight")
     statement = sql.SQL("INSERT INTO {mirror} ({names}) SELECT {names} FROM {staging} ON CONFLICT DO NOTHING").format(
         mirror=sql.Identifier("public", mirror),
         names=_names(rows.column_names),

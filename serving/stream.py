@@ -15,13 +15,14 @@ from typing import Any
 
 import psycopg2
 import pyarrow as pa
+from deltalake import DeltaTable
 from psycopg2.extensions import connection as Connection
 
 from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
-from lakehouse.stages import Context, Stage, utc_now
+from lakehouse.stages import Context, Lane, Stage, utc_now
 from serving.mirror import (
     FUNNEL_SUMMARY,
     FUNNEL_WINDOWS,
@@ -67,12 +68,16 @@ def stages(context: Context) -> list[Stage]:
 class MirrorStage(Follower):
     """Applies the versions of its table that the ledger does not have yet, each range in one transaction."""
 
+    lane = Lane.mirrors
+
     def __init__(self, context: Context, mirror: Mirror) -> None:
         super().__init__(context)
         self.mirror = mirror
         self.name = mirror.name
         self.origin = mirror.origin
         self._connection: Connection | None = None
+        self._feed: DeltaTable | None = None
+        """A handle of its own: the store's is at work in another thread."""
 
     def open(self) -> None:
         """Nothing is asked of Postgres yet: where it is away, only the mirrors wait."""
@@ -101,7 +106,7 @@ class MirrorStage(Follower):
 
     def take(self, first: int, last: int) -> None:
         began = utc_now()
-        if not any(version.rows for version in self.context.store.versions(self.origin, first, last)):
+        if not any(version.changes_rows for version in self.context.store.versions(self.origin, first, last)):
             return
         rows = self._changes(first, last)
         applied = self.mirror.apply(self._connected(), rows, MirrorBatch(self.name, 0, last, last))
@@ -117,8 +122,11 @@ class MirrorStage(Follower):
 
     def _changes(self, first: int, last: int) -> pa.Table:
         """The change feed of the versions from ``first`` to ``last``, both included."""
-        table = self.context.store.at_head(self.origin)
-        return _without_views(pa.table(table.load_cdf(starting_version=first, ending_version=last)))
+        if self._feed is None:
+            self._feed = DeltaTable(self.context.store.path(self.origin))
+        else:
+            self._feed.update_incremental()
+        return _without_views(pa.table(self._feed.load_cdf(starting_version=first, ending_version=last)))
 
     def close(self) -> None:
         """Forgets the connection and the position: both are asked for anew."""

@@ -35,16 +35,27 @@ def live_lines(writer: dict[str, Any] | None, most: int | None = 80) -> list[str
     tables = (f"{name} {rows:,}" for name, rows in (writer.get("tables") or {}).items())
     errors = (_error_line(name, stream, most) for name, stream in (writer.get("streams") or {}).items())
     alarms = (f"ALARM: {alarm}" for alarm in writer.get("alarms") or [])
-    return [line for line in (SEPARATOR.join(doing), SEPARATOR.join(tables), *alarms, *errors) if line]
+    lines = (SEPARATOR.join(doing), SEPARATOR.join(tables), *alarms, *errors, *_upkeep(writer, most))
+    return [line for line in lines if line]
 
 
 def _error_line(name: str, stream: dict[str, Any], most: int | None) -> str:
     if not stream.get("error"):
         return ""
-    error = " ".join(str(stream["error"]).split())
-    if most is not None and len(error) > most:
-        error = f"{error[: most - 1]}…"
+    error = _cut(str(stream["error"]), most)
     return f"{name} {stream.get('state', '')} since {_moment(stream.get('since'))}: {error}"
+
+
+def _upkeep(writer: dict[str, Any], most: int | None) -> list[str]:
+    """What keeps files and logs from being removed."""
+    upkeep = writer.get("upkeep") or {}
+    failed = [f"upkeep: {_cut(upkeep['error'], most)}"] if upkeep.get("error") else []
+    return failed + [str(hold["reason"]) for hold in upkeep.get("held_by") or []]
+
+
+def _cut(error: str, most: int | None) -> str:
+    line = " ".join(error.split())
+    return line if most is None or len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _lag(writer: dict[str, Any]) -> str:
