@@ -120,7 +120,7 @@ def test_maintain_does_all_of_it_and_says_what_it_did(tmp_path: Path) -> None:
     assert compaction["partition"] == {"event_date": "2026-03-01", "arrival": "on_time"}
     (expired,) = done["expired"]
     assert (expired["table"], expired["files"], expired["held_by"]) == ("silver.events", 3, [])
-    assert 0 < done["longest_step_s"] <= done["seconds"]
+    assert 0 < done["longest_turn_s"] <= done["seconds"]
     assert told[0].startswith("silver.events: 3 files (")
     assert told[0].endswith(" in event_date=2026-03-01, arrival=on_time")
 
