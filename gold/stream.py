@@ -15,6 +15,7 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.dialects import Dialect, cover
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
 from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import Frame, Merge, empty
@@ -85,9 +86,11 @@ class GoldStage(Follower):
             store.append(G, empty(G), commit)
         else:
             store.merge(W, self._for_commit(totals), _add_windows(starts), commit)
+            reach("between-gold-merges")
             with store.gathered(funnel_summary(events, before, settings), total) as summary:
                 commit = commit.with_(watermark=advance(before, _newest_by_user(summary), settings))
                 store.merge(G, summary, _add_summary(starts, settings.session_ids_cap), commit)
+        reach("before-gold-finalize")
         self.last = self._finalize(commit)
         self.state.taken(self.last, began)
 

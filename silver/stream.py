@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, SilverQuarantine
 from lakehouse.dialects import EPOCH, Dialect, cover
+from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
 from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import Frame, count, where
@@ -109,6 +110,7 @@ class SilverStage(Follower):
             if commit.rows_refused:
                 received = self._as_received(with_reasons(refused), first, last)
                 store.append(SilverQuarantine, received, commit)
+            reach("between-silver-tables")
             store.append(SilverEvents, _by_time(events), commit)
         self.last = commit
         self.state.taken(commit, began)
