@@ -7,9 +7,11 @@ ledger's newest row, names the generation, the batch and the position in the sou
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from pyspark.sql import SparkSession
 
@@ -19,6 +21,8 @@ from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.store import TableStore
+
+RECENT_BATCHES = 1_000
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,19 @@ class StageState:
     as_of: datetime | None = None
     """Whatever had reached its source by then, it has taken."""
     failures: int = 0
+    """In a row, outages of a server among them."""
+    attempts: int = 0
+    """Failures in a row at what the stage itself does."""
     retry_at: float = field(default=0.0, repr=False)
+    recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RECENT_BATCHES), repr=False)
+    """Rows, and refused rows, of the newest batches since the start, oldest first."""
 
     def taken(self, commit: Commit, began: datetime) -> None:
         """Notes a batch that has been committed."""
         self.batch_id = commit.batch_id
         self.batch_rows = commit.rows_in
         self.batch_seconds = (utc_now() - began).total_seconds()
+        self.recent.append((commit.rows_in, commit.rows_refused))
         self.rows += commit.rows_out
         self.watermark = commit.watermark or self.watermark
 
@@ -65,10 +75,20 @@ class EngineLost(Exception):
     """Spark's JVM has gone: the process must end, and be started anew."""
 
 
+class Lane(StrEnum):
+    """Stages of one lane take turns; lanes run beside each other."""
+
+    tables = "tables"
+    """What computes and commits to Delta tables: one micro-batch at a time."""
+    mirrors = "mirrors"
+    """What waits for another server most of its time: where that is away or slow, no table waits for it."""
+
+
 class Stage(ABC):
     """One stage; a round asks each in turn whether there is work, and lets it do what is there."""
 
     name: str
+    lane: Lane = Lane.tables
     origin: type[Table] | None = None
     """The table that it reads; None for Kafka."""
     position: int | None = None

@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from delta.tables import DeltaTable as SparkDeltaTable
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -30,6 +30,10 @@ from lakehouse.dialects import DATAFUSION, SPARK, Dialect
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.spark import is_local, spark_schema
+
+WRITER = WriterProperties(max_row_group_size=20_000)
+"""Row groups are what Spark's tasks share among them, and what a reader skips: in one of a million rows a batch would
+be parsed by one core only, and read whole for each late event."""
 
 Frame: TypeAlias = DataFrame | pa.Table
 """Rows to commit: an Arrow table where delta-rs commits them, a Spark DataFrame where Spark does."""
@@ -158,6 +162,10 @@ class TableStore:
         )
         return feed.where("_change_type = 'insert'").select(*table.columns())
 
+    def feed(self, table: type[Table], first: int, last: int) -> pa.Table:
+        """The change feed of the versions from ``first`` to ``last``, both included, read in this process."""
+        return pa.table(self.at_head(table).load_cdf(starting_version=first, ending_version=last))
+
     # -- committing ---------------------------------------------------------------------------------------
 
     def delta_rs_commits(self, rows: int) -> bool:
@@ -188,7 +196,11 @@ class TableStore:
             return
         if isinstance(rows, pa.Table):
             write_deltalake(
-                self.at_head(table), conform(rows, table), mode="append", commit_properties=_properties(commit)
+                self.at_head(table),
+                conform(rows, table),
+                mode="append",
+                commit_properties=_properties(commit),
+                writer_properties=WRITER,
             )
             return
         (
@@ -215,6 +227,7 @@ class TableStore:
                     source_alias="s",
                     target_alias="t",
                     commit_properties=_properties(commit),
+                    writer_properties=WRITER,
                 )
                 .when_matched_update(dict(merge.update))
                 .when_not_matched_insert({str(column): f"s.{column}" for column in table.columns()})

@@ -19,6 +19,7 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
 from lakehouse.contracts import (
+    TABLES,
     BronzeEvents,
     FunnelSummary,
     FunnelWindows,
@@ -40,14 +41,16 @@ DAY = "window_date"
 
 
 def audit(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Takes its turn between two rounds and draws up the books.
+    """Notes the versions of all tables between two rounds, which is the cut, and draws up the books as of them.
+
+    Its turn is over once they are noted: the stages go on while it counts.
 
     Result: ``agrees``, ``full``, ``balances`` (each with both sides), ``lag``. Raises LakehouseError where a side
     cannot be counted at all.
     """
-    full = bool(arguments.get("full"))
     with writer.runner.turn:
-        return _Audit(writer, full, progress).run()
+        drawn_up = _Audit(writer, bool(arguments.get("full")), progress)
+    return drawn_up.run()
 
 
 class _Audit:
@@ -61,27 +64,29 @@ class _Audit:
         self.after: dict[str, int] = kept.get("offsets", {})
         self.types: dict[str, int] = kept.get("types", {})
         self.versions: dict[str, int] = kept.get("versions", {})
+        self.cut = {table: self.store.version(table) for table in TABLES}
+        accounts = {table: self.store.last_commit(table) for table in (BronzeEvents, SilverEvents, FunnelSummary)}
+        self.bronze, self.silver, self.gold = accounts.values()
 
     @property
     def _file(self) -> Path:
         return self.context.home.root / "audit.json"
 
     def run(self) -> dict[str, Any]:
-        silver, gold = self.store.last_commit(SilverEvents), self.store.last_commit(FunnelSummary)
-        bronze = self.store.last_commit(BronzeEvents)
-        until = {} if silver is None else dict(silver.offsets)
+        bronze, gold = self.bronze, self.gold
+        until = {} if self.silver is None else dict(self.silver.offsets)
         scope = Scope(until, self.after)
 
         self.progress("Kafka and bronze")
         balances = self._received(Scope({} if bronze is None else dict(bronze.offsets), self.after))
         self.progress("bronze and silver")
         tables: dict[type, DataFrame] = {
-            t: self.store.read(t) for t in (BronzeEvents, SilverEvents, SilverDuplicates, SilverQuarantine)
+            t: self._at(t, self.cut[t]) for t in (BronzeEvents, SilverEvents, SilverDuplicates, SilverQuarantine)
         }
         balances += placed(tables, scope)
         self.progress("silver and gold")
         types = self._types(None if gold is None else gold.source_version)
-        balances += counted(types, self.store.read(FunnelWindows), self.store.read(FunnelSummary))
+        balances += counted(types, *(self._at(t, self.cut[t]) for t in (FunnelWindows, FunnelSummary)))
         self.progress("Delta and Postgres")
         mirrored = {m.mirror: self._mirrored(m) for m in MIRRORED}
         balances += [balance for each in mirrored.values() for balance in each[0]]
@@ -101,7 +106,7 @@ class _Audit:
         }
 
     def _received(self, scope: Scope) -> list[Balance]:
-        balance, gaps = received(self.store.read(BronzeEvents), scope)
+        balance, gaps = received(self._at(BronzeEvents, self.cut[BronzeEvents]), scope)
         if balance.agrees or not gaps:
             return [balance]
         bootstrap, topic = self.context.endpoints.kafka, self.context.settings.topic
@@ -133,8 +138,7 @@ class _Audit:
         return {kind: self.types.get(kind, 0) + new.get(kind, 0) for kind in {*self.types, *new}}
 
     def _all_places(self) -> set[str]:
-        commit = self.store.last_commit(SilverEvents)
-        return set(self.after) | set({} if commit is None else commit.offsets)
+        return set(self.after) | set({} if self.silver is None else self.silver.offsets)
 
     def _at(self, table: type[Table], version: int) -> DataFrame:
         return self.context.spark.read.format("delta").option("versionAsOf", version).load(self.store.path(table))

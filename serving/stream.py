@@ -15,12 +15,14 @@ from typing import Any
 
 import psycopg2
 import pyarrow as pa
+from deltalake import DeltaTable
 from psycopg2.extensions import connection as Connection
 
 from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
-from lakehouse.stages import Context, Stage, utc_now
+from lakehouse.stages import Context, Lane, Stage, utc_now
 from serving.mirror import (
     FUNNEL_SUMMARY,
     FUNNEL_WINDOWS,
@@ -39,6 +41,8 @@ from serving.mirror import (
 from serving.postgres import connect, unreachable
 
 STATUS_INTERVAL_S = 1.0
+STATUS_RETRY_S = 30.0
+"""After a failure: where Postgres hangs, each try holds up the stages for seconds."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,16 @@ def stages(context: Context) -> list[Stage]:
 class MirrorStage(Follower):
     """Applies the versions of its table that the ledger does not have yet, each range in one transaction."""
 
+    lane = Lane.mirrors
+
     def __init__(self, context: Context, mirror: Mirror) -> None:
         super().__init__(context)
         self.mirror = mirror
         self.name = mirror.name
         self.origin = mirror.origin
         self._connection: Connection | None = None
+        self._feed: DeltaTable | None = None
+        """A handle of its own: the store's is at work in another thread."""
 
     def open(self) -> None:
         """Nothing is asked of Postgres yet: where it is away, only the mirrors wait."""
@@ -98,10 +106,11 @@ class MirrorStage(Follower):
 
     def take(self, first: int, last: int) -> None:
         began = utc_now()
-        if not any(version.rows for version in self.context.store.versions(self.origin, first, last)):
+        if not any(version.changes_rows for version in self.context.store.versions(self.origin, first, last)):
             return
         rows = self._changes(first, last)
         applied = self.mirror.apply(self._connected(), rows, MirrorBatch(self.name, 0, last, last))
+        reach("after-mirror-commit")
         self.state.taken(
             Commit(self.name, 0, last, source_version=last, rows_in=applied.rows, rows_out=applied.rows), began
         )
@@ -113,8 +122,11 @@ class MirrorStage(Follower):
 
     def _changes(self, first: int, last: int) -> pa.Table:
         """The change feed of the versions from ``first`` to ``last``, both included."""
-        table = self.context.store.at_head(self.origin)
-        return _without_views(pa.table(table.load_cdf(starting_version=first, ending_version=last)))
+        if self._feed is None:
+            self._feed = DeltaTable(self.context.store.path(self.origin))
+        else:
+            self._feed.update_incremental()
+        return _without_views(pa.table(self._feed.load_cdf(starting_version=first, ending_version=last)))
 
     def close(self) -> None:
         """Forgets the connection and the position: both are asked for anew."""
@@ -145,13 +157,14 @@ class StatusReporter:
         self._next = time.monotonic() + STATUS_INTERVAL_S
         try:
             if self._connection is None:
-                self._connection = connect(self._context.endpoints.postgres_writer, application_name="status")
+                dsn = self._context.endpoints.postgres_writer
+                self._connection = connect(dsn, application_name="status", connect_timeout_s=2)
             write_status(self._connection, [_status(name, stream, state) for name, stream in state["streams"].items()])
         except Exception:
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
-            self._next = time.monotonic() + 10 * STATUS_INTERVAL_S
+            self._next = time.monotonic() + STATUS_RETRY_S
 
 
 def _status(name: str, stream: Mapping[str, Any], state: Mapping[str, Any]) -> StreamStatus:

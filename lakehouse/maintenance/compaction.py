@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties
 
+from lakehouse.faultpoints import within
 from lakehouse.maintenance.log import upkeep_commit
 
 MIB = 1 << 20
@@ -107,11 +108,12 @@ def compact(table: DeltaTable, step: Compaction) -> Compacted:
     Safe against a kill at any moment: new files are written under new names, and count from the commit on; before it
     they are orphans, which VACUUM removes. The old files stay until VACUUM for whoever reads an older version.
     """
-    done = table.optimize.compact(
-        partition_filters=[(column, "=", value) for column, value in step.partition] or None,
-        target_size=step.target_bytes,
-        writer_properties=WRITER,
-        commit_properties=upkeep_commit("compaction"),
-    )
+    with within("in-compaction"):
+        done = table.optimize.compact(
+            partition_filters=[(column, "=", value) for column, value in step.partition] or None,
+            target_size=step.target_bytes,
+            writer_properties=WRITER,
+            commit_properties=upkeep_commit("compaction"),
+        )
     removed, added = (json.loads(done[side]) for side in ("filesRemoved", "filesAdded"))
     return Compacted(removed["totalFiles"], added["totalFiles"], removed["totalSize"], added["totalSize"])

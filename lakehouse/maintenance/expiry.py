@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
+from lakehouse.faultpoints import reach, within
 from lakehouse.maintenance.log import Log, upkeep_commit
 
 SLACK = timedelta(minutes=1)
@@ -41,6 +42,7 @@ def expire(
     ``taken`` are the positions of its readers. To be called by who writes the table, between two commits, and where
     no reader holds it.
     """
+    reach("between-compaction-and-vacuum")
     files, size = _vacuum(table, path, dry_run=dry_run)
     return Expired(files, size, _clean_log(table, Log(path), horizon, taken, dry_run=dry_run))
 
@@ -56,7 +58,8 @@ def _vacuum(table: DeltaTable, path: Path, *, dry_run: bool) -> tuple[int, int]:
     there = [file for name in named if (file := path / name).exists()]
     size = sum(file.stat().st_size for file in there)
     if there and not dry_run:
-        table.vacuum(retention_hours=None, dry_run=False, full=True, commit_properties=upkeep_commit("vacuum"))
+        with within("in-vacuum"):
+            table.vacuum(retention_hours=None, dry_run=False, full=True, commit_properties=upkeep_commit("vacuum"))
         _remove_empty_folders(path)
     return len(there), size
 

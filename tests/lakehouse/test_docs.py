@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lakehouse.settings import Settings
+from silver.predicates import EVENT_ID_REUSED, predicates
 
 SETTINGS_PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -16,3 +17,11 @@ def test_every_setting_stands_in_the_docs_with_its_default_and_meaning() -> None
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         shown = "" if default is None else f"`{default}`"
         assert f"| `LAKEHOUSE_{name.upper()}` | {shown} | {field.description} |" in page
+
+
+def test_every_reason_for_refusing_a_message_stands_in_the_docs() -> None:
+    page = (SETTINGS_PAGE.parent / "bad-input.md").read_text()
+
+    reasons = [predicate.reason for predicate in predicates(Settings())] + [EVENT_ID_REUSED]
+    for reason in reasons:
+        assert f"| `{reason.partition(':')[0]}{':FIELD' if ':' in reason else ''}` |" in page

@@ -1,0 +1,1 @@
+"""What the system costs and how fast it is, measured: ``python -m benchmarks --help``."""

@@ -1,0 +1,263 @@
+"""``python -m benchmarks``: measures, and writes the report."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks import backlog as backlog_benchmark
+from benchmarks import backlog_topic, machine
+from benchmarks import footprint as footprint_benchmark
+from benchmarks import freshness as freshness_benchmark
+from benchmarks import growth as growth_benchmark
+from benchmarks.report import write
+from benchmarks.results import save
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import load_settings
+
+app = typer.Typer(
+    name="benchmarks",
+    help="Measures the system on this machine, each time on stacks of its own that begin empty. Nothing else should "
+    "be at work meanwhile. Settings come from LAKEHOUSE_ variables, as everywhere; those that differ from their "
+    "defaults stand in the report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ResultsOption = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are kept, as JSON.")]
+WorkOption = Annotated[
+    Path, typer.Option("--work", metavar="FOLDER", help="Where stacks live while they are measured; then removed.")
+]
+QuickOption = Annotated[bool, typer.Option("--quick", help="Short and small: to see that it works, not for figures.")]
+
+DocsOption = Annotated[Path, typer.Option("--docs", metavar="FOLDER", help="Where the report is written.")]
+
+RESULTS = Path(".benchmarks/results")
+WORK = Path(".benchmarks/work")
+DOCS = Path("docs")
+
+
+@app.callback()
+def _with_commands() -> None:
+    """Without a callback typer makes the only command the whole program."""
+
+
+@app.command()
+def freshness(
+    rates: Annotated[str, typer.Option(metavar="N,N,…", help="Events/s, comma-separated.")] = "100,1000,5000",
+    seconds: Annotated[float, typer.Option(min=5, metavar="S", help="Measured at each rate.")] = 600.0,
+    warm_up: Annotated[float, typer.Option(min=0, metavar="S", help="Before it; counts nowhere.")] = 90.0,
+    pause: Annotated[float, typer.Option(min=0, metavar="S", help="The writer is stopped so long, once.")] = 60.0,
+    pause_at: Annotated[int, typer.Option(metavar="N", help="The rate at which it is.")] = 1_000,
+    users_per_rate: Annotated[int, typer.Option(min=1, metavar="N", help="Users for each event/s.")] = 50,
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """Seconds from the producer's send to the row in Postgres.
+
+    Examples:
+
+      python -m benchmarks freshness
+      python -m benchmarks freshness --rates 1000 --seconds 60 --pause 0
+    """
+    options = freshness_benchmark.Options(
+        rates=_whole_numbers(rates),
+        seconds=seconds,
+        warm_up_s=warm_up,
+        pause_s=pause,
+        pause_at=pause_at,
+        users_per_rate=users_per_rate,
+    )
+    if quick:
+        options = freshness_benchmark.QUICK
+    _measure("freshness", freshness_benchmark.measure, options, quick, results, work)
+
+
+@app.command()
+def backlog(
+    events: Annotated[int, typer.Option(min=1_000, metavar="N", help="Messages in the topic.")] = 1_000_000,
+    hours: Annotated[float, typer.Option(min=0.1, metavar="H", help="Event time that they span.")] = 24.0,
+    users: Annotated[int, typer.Option(min=1, metavar="N", help="Users who act.")] = 50_000,
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each contender.")] = 3,
+    only: Annotated[
+        str, typer.Option(metavar="NAME,…", help="Only these contenders, e.g. lakehouse,plain; default: all.")
+    ] = "",
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """Events/s from a backlog in Kafka to every table and Postgres; beside it the plain design a bare reader and peers.
+
+    Examples:
+
+      python -m benchmarks backlog
+      python -m benchmarks backlog --events 10000000 --hours 240 --repeats 1
+    """
+    topic = backlog_topic.Backlog(events=events, hours=hours, users=users)
+    options = (
+        backlog_benchmark.QUICK
+        if quick
+        else backlog_benchmark.Options(topic, repeats=repeats, only=tuple(filter(None, only.split(","))))
+    )
+    _measure("backlog", backlog_benchmark.measure, options, quick, results, work)
+
+
+@app.command()
+def footprint(
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Cold and warm starts.")] = 3,
+    idle: Annotated[float, typer.Option(min=5, metavar="S", help="How long the idle stack is watched.")] = 60.0,
+    events: Annotated[int, typer.Option(min=1_000, metavar="N", help="Messages taken before disks are looked at.")] = (
+        1_000_000
+    ),
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """Memory of each process, disk of each table, start-up times, and the time to the first row in Postgres.
+
+    Examples:
+
+      python -m benchmarks footprint
+      python -m benchmarks footprint --repeats 1 --events 200000
+    """
+    topic = backlog_topic.Backlog(events=events)
+    options = footprint_benchmark.Options(repeats, idle, topic)
+    _measure(
+        "footprint", footprint_benchmark.measure, footprint_benchmark.QUICK if quick else options, quick, results, work
+    )
+
+
+@app.command()
+def growth(
+    events: Annotated[int, typer.Option(min=1_000, metavar="N", help="History to grow to.")] = 30_000_000,
+    step: Annotated[int, typer.Option(min=1_000, metavar="N", help="Events between two looks.")] = 2_000_000,
+    commits: Annotated[str, typer.Option(metavar="N,N,…", help="Versions of each table to grow to.")] = (
+        "1000,3000,10000,30000,100000"
+    ),
+    small: Annotated[int, typer.Option(min=1, metavar="N", help="Events in a micro-batch that is timed.")] = 3_000,
+    small_batches: Annotated[int, typer.Option(min=1, metavar="N", help="So many at each look.")] = 20,
+    only: Annotated[
+        str, typer.Option(metavar="PART", help="Only this part: 'in order', '1 % a week late' or 'commits'.")
+    ] = "",
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """What a micro-batch costs as the history grows: time, files, log and memory, with the slope and its interval.
+
+    Examples:
+
+      python -m benchmarks growth
+      python -m benchmarks growth --events 5000000 --step 500000 --only "in order"
+    """
+    options = growth_benchmark.QUICK
+    if not quick:
+        options = growth_benchmark.Options(
+            events=events, step=step, commits=_whole_numbers(commits), small=small, small_batches=small_batches
+        )
+    if only:
+        options = replace(options, parts=(only,))
+    _measure("growth", growth_benchmark.measure, options, quick, results, work)
+
+
+@app.command("all")
+def everything(
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+    docs: DocsOption = DOCS,
+) -> None:
+    """Run every benchmark with its defaults, then make the report: hours; with --quick some five minutes.
+
+    One that fails is said, and the others go on; then the exit status is 1.
+
+    Examples:
+
+      python -m benchmarks all --quick --docs /tmp/report
+    """
+    failed = []
+    for name, measure, options, short in (
+        ("freshness", freshness_benchmark.measure, freshness_benchmark.Options(), freshness_benchmark.QUICK),
+        ("backlog", backlog_benchmark.measure, backlog_benchmark.Options(), backlog_benchmark.QUICK),
+        ("growth", growth_benchmark.measure, growth_benchmark.Options(), growth_benchmark.QUICK),
+        ("footprint", footprint_benchmark.measure, footprint_benchmark.Options(), footprint_benchmark.QUICK),
+    ):
+        try:
+            _measure(name, measure, short if quick else options, quick, results, work)
+        except LakehouseError as error:
+            _say(f"{name}: {error}")
+            failed.append(name)
+    report(results, docs)
+    if failed:
+        raise LakehouseError(f"{', '.join(failed)} failed, see above; the report has what there was before")
+
+
+@app.command()
+def report(
+    results: ResultsOption = RESULTS,
+    docs: DocsOption = DOCS,
+) -> None:
+    """Make benchmarks.md, benchmarks.json and benchmarks.svg of the results; a part without a new one is kept.
+
+    Examples:
+
+      python -m benchmarks report
+    """
+    for path in write(results, docs):
+        _say(f"report: {path}")
+
+
+def _measure(name: str, measure: Callable[..., Any], options: Any, quick: bool, folder: Path, work: Path) -> None:
+    """Runs one benchmark and saves its result."""
+    settings = load_settings()
+    described = machine.describe(settings)
+    work.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    result = measure(options, settings, work.resolve(), lambda text: _say(f"{name}: {text}"))
+    path = save(
+        folder,
+        name,
+        machine=described,
+        options=options,
+        result=result,
+        seconds=time.monotonic() - began,
+        quick=quick,
+    )
+    _say(f"{name}: {path}")
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.replace("_", "").split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise LakehouseError(f"{text!r}: must be whole numbers above 0, comma-separated, such as 100,1000")
+    return numbers
+
+
+def _say(line: str) -> None:
+    typer.echo(f"{time.strftime('%H:%M:%S', time.gmtime())} {line}", err=True)
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    try:
+        app()
+    except LakehouseError as error:
+        typer.echo(f"benchmarks: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
