@@ -13,6 +13,7 @@ from bronze.watch import TopicWatch
 from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import reach
 from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import Frame
 from lakehouse.streams import QueryStage
@@ -93,6 +94,7 @@ class BronzeStage(QueryStage):
         )
 
     def process(self, rows: DataFrame, commit: Commit) -> Commit:
+        reach("before-bronze-commit")
         messages = received(rows, self.source_id, utc_now())
         with self.context.store.gathered(messages, self.context.settings.max_events_per_batch) as gathered:
             ends, number = _ends(gathered)
@@ -103,6 +105,7 @@ class BronzeStage(QueryStage):
                 rows_out=number,
             )
             self.context.store.append(BronzeEvents, gathered, commit)
+        reach("after-bronze-commit")
         self.took_all = number < self.context.settings.max_events_per_batch
         return commit
 

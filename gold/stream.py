@@ -15,6 +15,7 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.dialects import Dialect, cover
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
 from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import Frame, Merge, empty
@@ -68,26 +69,28 @@ class GoldStage(Follower):
         """
         settings, store = self.context.settings, self.context.store
         began = utc_now()
-        total = sum(version.rows for version in store.versions(SilverEvents, first, last))
-        if not total:
+        if not any(version.changes_rows for version in store.versions(SilverEvents, first, last)):
             return
         generation, before, finalized = 0, None, None
         if self.last is not None:
             generation, before, finalized = self.last.generation, self.last.watermark, self.last.finalized
-        commit = Commit(
-            self.name, generation, last, source_version=last, rows_in=total, watermark=before, finalized=finalized
-        )
         # Read twice rather than kept: of four columns that costs a third of what caching the rows does.
         events = store.inserted(SilverEvents, first, last).select(*READ)
         totals = funnel_windows(events, settings).toArrow()
+        total = sum(totals[str(W.num_events)].to_pylist())
+        commit = Commit(
+            self.name, generation, last, source_version=last, rows_in=total, watermark=before, finalized=finalized
+        )
         starts = sorted(set(totals[str(W.window_start)].to_pylist()))
         if not starts:  # rows were changed or removed, and none came
             store.append(G, empty(G), commit)
         else:
             store.merge(W, self._for_commit(totals), _add_windows(starts), commit)
+            reach("between-gold-merges")
             with store.gathered(funnel_summary(events, before, settings), total) as summary:
                 commit = commit.with_(watermark=advance(before, _newest_by_user(summary), settings))
                 store.merge(G, summary, _add_summary(starts, settings.session_ids_cap), commit)
+        reach("before-gold-finalize")
         self.last = self._finalize(commit)
         self.state.taken(self.last, began)
 

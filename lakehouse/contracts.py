@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 DeltaType = str | dict[str, Any]
@@ -206,7 +207,62 @@ class FunnelWindows(Table):
     table_properties: ClassVar = CHANGE_FEED
 
 
-TABLES: tuple[type[Table], ...] = (
+class GoldSnapshots(Table):
+    name = "gold.snapshots"
+    comment = "Every partition of gold that a daily snapshot copied, because it had changed."
+
+    table_name = Column("table_name", "string", "The table it was copied from.", nullable=False)
+    window_date = Column("window_date", "date", "The partition.", nullable=False)
+    snapshot_date = Column("snapshot_date", "date", "The day (UTC) at whose end it was so.", nullable=False)
+    source_version = Column("source_version", "long", "The table's version that was copied.", nullable=False)
+    as_of = Column("as_of", "timestamp", "When that version was committed.", nullable=False)
+    num_rows = Column("num_rows", "long", "Rows copied; 0 where the partition had gone.", nullable=False)
+    fingerprint = Column("fingerprint", "string", "Sums that tell whether the partition changed.", nullable=False)
+
+    key = (table_name, window_date, snapshot_date)
+
+
+def _copies_of(source: type[Table]) -> type[Table]:
+    """The contract of a table of gold's daily copies: its columns, and the day of the snapshot."""
+    snapshot_date = Column("snapshot_date", "date", "The day (UTC) at whose end it was so.", nullable=False)
+    columns = {str(column): column for column in source.columns()}
+    return type(
+        f"{source.__name__}Snapshots",
+        (Table,),
+        {
+            "name": f"{source.name}_snapshots",
+            "comment": f"Daily copies of the partitions that changed; read them by {source.name}_daily.",
+            "snapshot_date": snapshot_date,
+            **columns,
+            "key": (snapshot_date, *source.key),
+            "partition_by": (snapshot_date, columns["window_date"]),
+        },
+    )
+
+
+FunnelSummarySnapshots = _copies_of(FunnelSummary)
+FunnelWindowsSnapshots = _copies_of(FunnelWindows)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table of which daily snapshots are kept."""
+
+    source: type[Table]
+    copies: type[Table]
+
+    @property
+    def view(self) -> str:
+        """The name under which `sql` knows them."""
+        return f"{self.source.name}_daily"
+
+
+SNAPSHOTS: tuple[Snapshot, ...] = (
+    Snapshot(FunnelSummary, FunnelSummarySnapshots),
+    Snapshot(FunnelWindows, FunnelWindowsSnapshots),
+)
+
+PIPELINE: tuple[type[Table], ...] = (
     BronzeEvents,
     SilverEvents,
     SilverDuplicates,
@@ -214,3 +270,6 @@ TABLES: tuple[type[Table], ...] = (
     FunnelSummary,
     FunnelWindows,
 )
+"""The tables that the stages write."""
+
+TABLES: tuple[type[Table], ...] = (*PIPELINE, GoldSnapshots, *(snapshot.copies for snapshot in SNAPSHOTS))

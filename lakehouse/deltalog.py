@@ -19,9 +19,14 @@ class Version:
     files: tuple[Path, ...]
     """The data files that brought new rows: none for a compaction, which moves rows that were there."""
     rows: int
-    """New rows in ``files``, by their statistics; where rows were changed, what its account says instead."""
+    """About how many rows it brought: to cap batches by, not to count with."""
     only_appends: bool
     """No row was changed or removed, so that ``files`` are all there is to know."""
+
+    @property
+    def changes_rows(self) -> bool:
+        """Not so where a table was only made, compacted or cleaned up."""
+        return bool(self.files) or not self.only_appends
 
 
 def read_version(table: Path, number: int) -> Version:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import LakehouseError
 from lakehouse.jobs import Progress
+from lakehouse.runner import STOPPED
 
 if TYPE_CHECKING:
     from lakehouse.writer import Writer
@@ -35,6 +36,8 @@ def drain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> d
                 f"{missing:,} events on their way to bronze" if missing else "the last events on their way to Postgres"
             )
             said = missing
+        if stopped := [stage for stage in writer.runner.stages if stage.state.state == STOPPED]:
+            raise LakehouseError("drain: " + "; ".join(f"{stage.name}: {stage.state.error}" for stage in stopped))
         rounds = writer.runner.wait_for_round(rounds, min(1.0, timeout_s))
         if writer.runner.stopping.is_set():
             raise LakehouseError("drain: the writer is stopping; start it again and drain again")

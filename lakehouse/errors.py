@@ -8,3 +8,7 @@ class LakehouseError(Exception):
     """
 
     exit_code = 1
+
+
+class Unavailable(LakehouseError):
+    """A server or a resource is not there now; whoever needs it waits, without a limit, and goes on by itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,25 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse.contracts import TABLES
+from lakehouse.contracts import SNAPSHOTS, TABLES
 from lakehouse.errors import LakehouseError
 from lakehouse.jobs import Progress
+from lakehouse.maintenance.history import daily_view, kept
+from lakehouse.stages import utc_now
 
 if TYPE_CHECKING:
     from lakehouse.writer import Writer
 
 MAX_ROWS = 100_000
+
+NOT_KEPT = frozenset(
+    {
+        "DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION",
+        "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION",
+        "DELTA_VERSION_NOT_FOUND",
+    }
+)
+"""How Spark refuses a version or a moment that it cannot go back to."""
 
 
 def query(writer: Writer, arguments: Mapping[str, Any], _: Progress) -> dict[str, Any]:
@@ -34,7 +46,7 @@ def query(writer: Writer, arguments: Mapping[str, Any], _: Progress) -> dict[str
         name_tables(spark, writer)
         found = spark.sql(text).limit(MAX_ROWS + 1).toArrow()
     except (PySparkException, Py4JJavaError) as error:
-        raise LakehouseError(f"sql: {_reason(error)}") from None
+        raise LakehouseError(f"sql: {_reason(error)}{_what_is_kept(error, text, writer)}") from None
     rows = found.slice(0, MAX_ROWS)
     return {
         "columns": found.column_names,
@@ -51,6 +63,18 @@ def name_tables(spark: SparkSession, writer: Writer) -> None:
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {table.name.split('.')[0]}")
         path = writer.context.store.path(table).replace("'", "\\'")
         spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{path}'")
+    for snapshot in SNAPSHOTS:
+        if not spark.catalog.tableExists(snapshot.view):
+            spark.sql(f"CREATE VIEW {snapshot.view} AS {daily_view(snapshot, writer.context.settings)}")
+
+
+def _what_is_kept(error: PySparkException | Py4JJavaError, text: str, writer: Writer) -> str:
+    """For who asked for a version or a moment that is not kept: what is, of the tables in the query."""
+    condition = error.getCondition() if isinstance(error, PySparkException) else None
+    if condition not in NOT_KEPT:
+        return ""
+    named = [table for table in TABLES if re.search(rf"\b{re.escape(table.name)}\b", text, re.IGNORECASE)]
+    return "".join(f"; {kept(writer.context.store, table, utc_now())}" for table in named)
 
 
 def _only_a_query(spark: SparkSession, text: str) -> None:
@@ -71,5 +95,6 @@ def _only_a_query(spark: SparkSession, text: str) -> None:
 
 def _reason(error: PySparkException | Py4JJavaError) -> str:
     """Spark's own sentence, without plan and stack."""
-    text = error.getMessage() if isinstance(error, PySparkException) else str(error.java_exception.getMessage())
+    # Not getMessage(): Spark looks the condition up among its own, and fails at those of Delta.
+    text = str(error) if isinstance(error, PySparkException) else str(error.java_exception.getMessage())
     return " ".join((text or type(error).__name__).split("\n\n")[0].split(" SQLSTATE")[0].split())[:600]

@@ -7,17 +7,23 @@ mirrors, which mostly wait for Postgres, go round in a lane of their own beside 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.stages import EngineLost, Lane, Stage, utc_now
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
 IDLE_POLL_S = 0.1
+
+WAITING = "waiting"
+"""The state of a stage that will be tried again."""
+STOPPED = "stopped"
+"""The state of a stage that will not, before the next start."""
 
 
 class Turn:
@@ -49,6 +55,13 @@ class Runner:
     """Least time from one round's start to the next."""
     after_round: Callable[[], None]
     log: Callable[[str], None]
+    engine_runs: Callable[[], bool] = lambda: True
+    """Whether Spark's JVM is there: without it a stage fails in any of many ways, and none of them heals."""
+    obstacle: Callable[[Stage], str | None] = lambda _: None
+    """Why a stage may not run now, as one sentence; None where it may. Cheap, asked before each turn."""
+    attempts: int = 8
+    """Failures in a row after which a stage is not tried again: what fails so often does not mend by itself, and a
+    batch that nobody can take must be seen. Outages do not count: they end."""
     clock: Callable[[], float] = time.monotonic
     turn: Turn = field(default_factory=Turn)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -87,7 +100,11 @@ class Runner:
                     self._changed.wait_for(lambda seen=seen: self._commits != seen, IDLE_POLL_S)  # type: ignore[misc]
 
     def round(self, lane: Lane = Lane.tables) -> bool:
-        """One turn of each stage of ``lane`` that has work and is not waiting to be tried again; whether one worked."""
+        """One turn of each stage of ``lane`` that has work and is not waiting to be tried again; whether one worked.
+
+        Raises EngineLost, in the lane that needs Spark.
+        """
+        self._require_engine(lane)
         worked = False
         for stage in self.stages:
             if stage.lane is not lane:
@@ -95,6 +112,9 @@ class Runner:
             if self.stopping.is_set():
                 break
             if self.clock() < stage.state.retry_at:
+                continue
+            if (reason := self.obstacle(stage)) is not None:
+                self._hold(stage, reason)
                 continue
             try:
                 began = utc_now()
@@ -111,6 +131,7 @@ class Runner:
             except EngineLost:
                 raise
             except Exception as error:
+                self._require_engine(lane, error)
                 self._failed(stage, error)
         return worked
 
@@ -125,20 +146,45 @@ class Runner:
         """Whether no stage has anything left to take: to be asked with the turn held."""
         return all(not stage.state.failures and not stage.has_work() for stage in self.stages)
 
+    def _require_engine(self, lane: Lane, error: Exception | None = None) -> None:
+        if lane is Lane.tables and not self.engine_runs():
+            raise EngineLost("Spark's JVM has ended") from error
+
     def _recovered(self, stage: Stage) -> None:
         if stage.state.failures:
             self.log(f"{stage.name}: goes on after {stage.state.failures} failures")
-        stage.state.failures = 0
+        elif stage.state.error is not None:
+            self.log(f"{stage.name}: goes on")
+        stage.state.failures = stage.state.attempts = 0
         stage.state.error = None
         stage.state.since = None
         stage.state.state = "idle"
 
+    def _hold(self, stage: Stage, reason: str) -> None:
+        state = stage.state
+        if state.since is None:
+            self.log(f"{stage.name}: waits: {reason}")
+        state.since = state.since or utc_now()
+        state.error = reason
+        state.state = WAITING
+
     def _failed(self, stage: Stage, error: Exception) -> None:
         state = stage.state
+        if (reason := self.obstacle(stage)) is not None:  # then what it failed with came of that
+            error = Unavailable(reason)
         state.failures += 1
+        state.attempts += not isinstance(error, Unavailable)
         state.since = state.since or utc_now()
         state.error = one_line(error)
-        state.state = "waiting"
+        if state.attempts >= self.attempts:
+            state.state = STOPPED
+            state.error = (
+                f"stopped after {state.attempts} attempts: {state.error}; when that is mended, start the stack again"
+            )
+            state.retry_at = math.inf
+            self.log(f"{stage.name}: {state.error}")
+            return
+        state.state = WAITING
         pause = min(FIRST_RETRY_S * 2 ** (state.failures - 1), LONGEST_RETRY_S)
         state.retry_at = self.clock() + pause
         self.log(f"{stage.name}: failed ({state.failures}), again in {pause:g} s: {state.error}")

@@ -22,6 +22,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from lakehouse import faultpoints
 from lakehouse.errors import LakehouseError
 
 KNOWN_TYPES = (
@@ -89,6 +90,15 @@ class Settings(BaseSettings):
     time_travel_hours: float = Field(8.0, gt=0, description="How far back every version of a table can be read.")
     log_files_ceiling: int = Field(20_000, ge=100, description="Most log files of a table within that time.")
 
+    # Maintenance (between rounds; lakehouse maintain)
+    compact_files: int = Field(32, ge=2, description="More small files than this in a partition are put together.")
+    maintain_interval_minutes: float = Field(
+        60.0, ge=0, description="How often files and commits that have expired are removed; 0: only by `maintain`."
+    )
+    gold_snapshot_days: int = Field(
+        30, ge=0, description="For how many days back gold is kept as of the end of each day; 0: no daily snapshots."
+    )
+
     # The event contract
     event_types: Annotated[tuple[str, ...], NoDecode] = Field(
         KNOWN_TYPES, description="Known event types, comma-separated; any other is refused as unknown_type."
@@ -122,10 +132,28 @@ class Settings(BaseSettings):
     simulator_malformed_share: float = Field(0.002, ge=0, le=1, description="Share of events made unreadable.")
     simulator_future_share: float = Field(0.001, ge=0, le=1, description="Share of events set in the far future.")
 
+    # What is too much
+    stage_attempts: int = Field(
+        8, ge=1, description="How often a stage is tried again at the same place before it stops; outages do not count."
+    )
+    quarantine_ceiling: float = Field(
+        0.25, ge=0, le=1, description="Share of the newest events above which refusals raise an alarm."
+    )
+    quarantine_window_events: int = Field(1_000, ge=1, description="Newest events that the share is taken of.")
+    quarantine_stops: bool = Field(False, description="Whether such an alarm stops bronze until it is over.")
+
     # Operation
     start_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one service to become healthy.")
-    min_free_disk_mb: int = Field(500, ge=0, description="`up` refuses to start with less free disk than this.")
+    min_free_disk_mb: int = Field(
+        500, ge=0, description="With less free disk `up` refuses to start, and every stage waits."
+    )
     log_max_mb: int = Field(20, ge=1, description="A service's log is rotated beyond this size.")
+    service_restarts: int = Field(
+        5, ge=0, description="How often a service that dies is brought back within five minutes before `up` stops."
+    )
+    fault_point: str | None = Field(
+        None, description="For tests: a point at which a process kills itself, NAME or NAME:N; docs/reliability.md."
+    )
 
     _config_file: ClassVar[Path | None] = None
 
@@ -138,6 +166,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("fault_point")
+    @classmethod
+    def _known_point(cls, value: str | None) -> str | None:
+        if value is not None:
+            faultpoints.parse(value)
+        return value
 
     @field_validator("window_minutes")
     @classmethod

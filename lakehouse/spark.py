@@ -76,6 +76,12 @@ def build_session(settings: Settings, jars: Sequence[Path], java_home: Path) -> 
     return builder.getOrCreate()
 
 
+def engine_runs(spark: SparkSession) -> bool:
+    """Whether the JVM that was started with the session is there still."""
+    process = getattr(spark.sparkContext._gateway, "proc", None)
+    return process is None or process.poll() is None
+
+
 def spark_schema(table: type[Table]) -> StructType:
     """A contract's schema as Spark's."""
     return StructType.fromJson(json.loads(table.schema_json()))

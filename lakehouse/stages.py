@@ -7,6 +7,7 @@ ledger's newest row, names the generation, the batch and the position in the sou
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.store import TableStore
+
+RECENT_BATCHES = 1_000
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,19 @@ class StageState:
     as_of: datetime | None = None
     """Whatever had reached its source by then, it has taken."""
     failures: int = 0
+    """In a row, outages of a server among them."""
+    attempts: int = 0
+    """Failures in a row at what the stage itself does."""
     retry_at: float = field(default=0.0, repr=False)
+    recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RECENT_BATCHES), repr=False)
+    """Rows, and refused rows, of the newest batches since the start, oldest first."""
 
     def taken(self, commit: Commit, began: datetime) -> None:
         """Notes a batch that has been committed."""
         self.batch_id = commit.batch_id
         self.batch_rows = commit.rows_in
         self.batch_seconds = (utc_now() - began).total_seconds()
+        self.recent.append((commit.rows_in, commit.rows_refused))
         self.rows += commit.rows_out
         self.watermark = commit.watermark or self.watermark
 

@@ -23,7 +23,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterP
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.commits import KEY, Commit
+from lakehouse.commits import KEY, Commit, upkeep
 from lakehouse.contracts import TABLES, Table
 from lakehouse.deltalog import Version, read_version
 from lakehouse.dialects import DATAFUSION, SPARK, Dialect
@@ -64,22 +64,31 @@ class TableStore:
     # -- what is there ------------------------------------------------------------------------------------
 
     def create_all(self) -> None:
-        """Makes each table of the contracts that is not there yet."""
+        """Makes each table of the contracts that is not there yet, and gives each the properties of the settings."""
         seconds = int(self.settings.time_travel_hours * 3600)
         for table in TABLES:
-            DeltaTable.create(
+            properties = {
+                "delta.checkpointInterval": "100",
+                "delta.logRetentionDuration": f"interval {seconds} seconds",
+                "delta.deletedFileRetentionDuration": f"interval {seconds} seconds",
+                # With a checkpoint, either engine would remove commits whether or not a reader has taken them.
+                "delta.enableExpiredLogCleanup": "false",
+                **table.table_properties,
+            }
+            created = DeltaTable.create(
                 str(self.home.table(table.name)),
                 Schema.from_json(table.schema_json()),
                 mode="ignore",
                 partition_by=[str(column) for column in table.partition_by],
                 description=table.comment,
-                configuration={
-                    "delta.checkpointInterval": "100",
-                    "delta.logRetentionDuration": f"interval {seconds} seconds",
-                    "delta.deletedFileRetentionDuration": f"interval {seconds} seconds",
-                    **table.table_properties,
-                },
+                configuration=properties,
             )
+            found = created.metadata().configuration
+            changed = {name: value for name, value in properties.items() if found.get(name) != value}
+            if changed:
+                created.alter.set_table_properties(
+                    changed, commit_properties=CommitProperties(custom_metadata={KEY: upkeep("settings")})
+                )
 
     def path(self, table: type[Table]) -> str:
         return str(self.home.table(table.name))
@@ -152,6 +161,10 @@ class TableStore:
             .load(self.path(table))
         )
         return feed.where("_change_type = 'insert'").select(*table.columns())
+
+    def feed(self, table: type[Table], first: int, last: int) -> pa.Table:
+        """The change feed of the versions from ``first`` to ``last``, both included, read in this process."""
+        return pa.table(self.at_head(table).load_cdf(starting_version=first, ending_version=last))
 
     # -- committing ---------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from lakehouse.checkpoints import Checkpoint
 from lakehouse.commits import Commit
 from lakehouse.contracts import Table
 from lakehouse.embedded.waiting import until
+from lakehouse.faultpoints import reach
 from lakehouse.stages import Context, EngineLost, Stage, utc_now
 
 BATCH_LIMIT_S = 10.0
@@ -128,6 +129,7 @@ class QueryStage(Stage):
             return
         self.generation = self.last.generation + 1
         self.checkpoint.remove()
+        reach("between-generation-steps")
         self.context.log(f"{self.name}: generation {self.generation} begins after batch {self.last.batch_id}")
 
     def run(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.settings import Settings
 
 CONNECT_TIMEOUT_S = 5.0
@@ -147,9 +147,9 @@ def _admin(bootstrap: str) -> Iterator[Any]:
         admin.close()
 
 
-def unreachable(bootstrap: str) -> LakehouseError:
+def unreachable(bootstrap: str) -> Unavailable:
     """What every door says when no broker answers."""
-    return LakehouseError(
+    return Unavailable(
         f"no Kafka broker answers at {bootstrap}; start one with `lakehouse up`, or set LAKEHOUSE_KAFKA_BOOTSTRAP "
         "to HOST:PORT of a broker that runs"
     )

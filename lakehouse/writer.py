@@ -13,24 +13,27 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any
 
-from lakehouse.contracts import TABLES, BronzeEvents
+from lakehouse.contracts import PIPELINE, BronzeEvents
 from lakehouse.embedded import jars
 from lakehouse.embedded.java import find_java
 from lakehouse.embedded.locks import Held, exclusively
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import arm, reach
 from lakehouse.home import Home
 from lakehouse.jobs import Job, JobServer, Progress
-from lakehouse.runner import Runner
+from lakehouse.maintenance.upkeep import Upkeep
+from lakehouse.obstacles import Ceiling, despite_full_disk, short_of_disk
+from lakehouse.runner import STOPPED, Runner
 from lakehouse.settings import Settings, load_settings
-from lakehouse.spark import build_session
+from lakehouse.spark import build_session, engine_runs
 from lakehouse.stages import Context, EngineLost, Stage, utc_now
 from lakehouse.store import TableStore
 
@@ -44,6 +47,7 @@ class Writer:
 
     context: Context
     runner: Runner
+    upkeep: Upkeep
     failure: BaseException | None = None
     """Why the rounds ended by themselves, if they did."""
     _counts: dict[str, int] = field(default_factory=dict)
@@ -64,6 +68,11 @@ class Writer:
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.runner.stages if stage.name == name)
 
+    def after_round(self) -> None:
+        """With the turn still held."""
+        self.report()
+        self.upkeep.between_rounds()
+
     # -- what it says of itself --------------------------------------------------------------------------
 
     def report(self) -> None:
@@ -73,26 +82,30 @@ class Writer:
         self._next_report = time.monotonic() + REPORT_INTERVAL_S
         state = self.state()
         part = self.context.home.state.with_suffix(".part")
-        part.write_text(json.dumps(state, default=str))
-        part.replace(self.context.home.state)
+        with despite_full_disk():
+            part.write_text(json.dumps(state, default=str))
+            part.replace(self.context.home.state)
         for reporter in self._reporters:
             reporter(state)
 
     def state(self) -> dict[str, Any]:
         """The document that `status --json` shows under ``writer``; times are ISO 8601 in UTC."""
         streams = {stage.name: stage.state for stage in self.runner.stages}
-        failing = [name for name, state in streams.items() if state.failures]
+        alarms = self._alarms()
+        waiting = any(state.error for state in streams.values())
         watermark = next((s.watermark for s in reversed(list(streams.values())) if s.watermark is not None), None)
         lag_events = self._lag_events()
         lags = {name: _seconds_since(state.as_of) for name, state in streams.items()}
         return {
             "at": utc_now().isoformat(),
-            "state": "waiting" if failing else "running",
+            "state": "alarm" if alarms else "waiting" if waiting else "running",
+            "alarms": alarms,
             "events_per_second": self._rate(),
             "lag_events": lag_events,
             "lag_seconds": max((lag for lag in lags.values() if lag is not None), default=None),
             "watermark": _iso(watermark),
-            "tables": {table.name: self._rows(table) for table in TABLES},
+            "tables": {table.name: self._rows(table) for table in PIPELINE},
+            "upkeep": self.upkeep.state(),
             "streams": {
                 name: {
                     "state": s.state,
@@ -107,6 +120,12 @@ class Writer:
                 for name, s in streams.items()
             },
         }
+
+    def _alarms(self) -> list[str]:
+        """What will not mend by itself, a sentence each: stages that have stopped, and too many refusals."""
+        stopped = [f"{s.name}: {s.state.error}" for s in self.runner.stages if s.state.state == STOPPED]
+        refusals = too_many_refused(self.runner.stages, Ceiling.of(self.context.settings))
+        return [*stopped, *([] if refusals is None else [refusals])]
 
     def _rows(self, table: Any) -> int:
         """Rows of a table, counted anew only when its version has changed."""
@@ -129,6 +148,8 @@ class Writer:
     def _lag_events(self) -> int | None:
         """Events in Kafka that are not in bronze yet; None where Kafka does not answer."""
         bronze: Any = self.stage("bronze")
+        if bronze.state.failures:  # each question to a broker that is away would hold up the other stages for seconds
+            return None
         try:
             return int(bronze.lag())
         except LakehouseError:
@@ -142,6 +163,7 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
     Raises LakehouseError where another process writes under this home.
     """
     home = Home(settings.home).make()
+    arm(settings.fault_point)
     with _locked(home):
         home.state.unlink(missing_ok=True)  # a killed run's account would pass for this one's
         java = find_java(settings)
@@ -153,9 +175,17 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
         stages = [stage for plugin in plugins for stage in plugin.load()(context)]
         for stage in stages:
             stage.open()
-        runner = Runner(stages, settings.round_interval_s, after_round=lambda: writer.report(), log=log)
+        runner = Runner(
+            stages,
+            settings.round_interval_s,
+            after_round=lambda: writer.after_round(),
+            log=log,
+            engine_runs=lambda: engine_runs(spark),
+            obstacle=lambda stage: obstacle(stage, stages, settings),
+            attempts=settings.stage_attempts,
+        )
         reporters = [plugin.load()(context) for plugin in entry_points(group="lakehouse.reporters")]
-        writer = Writer(context, runner, _reporters=reporters)
+        writer = Writer(context, runner, Upkeep(store, stages, log), _reporters=reporters)
         rounds = threading.Thread(target=_rounds, args=(writer,), name="rounds")
         with JobServer(home, writer.run_job):
             rounds.start()
@@ -163,12 +193,31 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
                 yield writer
             finally:
                 runner.stopping.set()
+                reach("at-stop")
                 rounds.join()
                 for stage in stages:
                     with contextlib.suppress(Exception):
                         stage.close()
                 home.state.unlink(missing_ok=True)
-                spark.stop()
+                with contextlib.suppress(Exception):  # its JVM may have gone
+                    spark.stop()
+
+
+def obstacle(stage: Stage, stages: Sequence[Stage], settings: Settings) -> str | None:
+    """Why ``stage`` may not run now; None where it may."""
+    short = short_of_disk(settings.home, settings.min_free_disk_mb)
+    if short is not None:
+        return f"{short}; nothing is written until there is more"
+    ceiling = Ceiling.of(settings)
+    if ceiling.stops and stage.name == "bronze" and (refused := too_many_refused(stages, ceiling)) is not None:
+        return f"{refused}; nothing more is taken from Kafka until the producer is mended and the stack started again"
+    return None
+
+
+def too_many_refused(stages: Sequence[Stage], ceiling: Ceiling) -> str | None:
+    """One sentence where the newest batches of silver were refused beyond the ceiling."""
+    silver = next((stage for stage in stages if stage.name == "silver"), None)
+    return None if silver is None else ceiling.exceeded(list(silver.state.recent))
 
 
 def _rounds(writer: Writer) -> None:
@@ -203,8 +252,9 @@ def main() -> int:
     """Runs until SIGTERM or SIGINT; exit 1 with one line where it cannot go on, so that it is started again."""
 
     def log(line: str) -> None:
-        sys.stderr.write(f"{utc_now():%Y-%m-%dT%H:%M:%S.%fZ} {line}\n")
-        sys.stderr.flush()
+        with despite_full_disk():
+            sys.stderr.write(f"{utc_now():%Y-%m-%dT%H:%M:%S.%fZ} {line}\n")
+            sys.stderr.flush()
 
     settings = load_settings()
     stop = threading.Event()
@@ -219,8 +269,8 @@ def main() -> int:
         log(str(error))
         return error.exit_code
     if writer.failure is not None:
-        reason = "Spark's JVM has gone" if isinstance(writer.failure, EngineLost) else repr(writer.failure)
-        log(f"the rounds ended: {reason}: {writer.failure}")
+        lost = isinstance(writer.failure, EngineLost)
+        log(f"the rounds ended: {writer.failure if lost else repr(writer.failure)}")
         return 1
     return 0
 

@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import arm
 from lakehouse.home import Home
 from lakehouse.settings import load_settings
 from serving.postgres import connect, host_port, transaction
@@ -133,7 +134,9 @@ def _names(tables: tuple[str, ...]) -> sql.Composable:
 
 def main() -> None:
     try:
-        migrate(Endpoints.load(Home(load_settings().home)))
+        settings = load_settings()
+        arm(settings.fault_point)
+        migrate(Endpoints.load(Home(settings.home)))
     except LakehouseError as error:
         sys.exit(f"serving.migrate: {error}")
 

@@ -29,6 +29,7 @@ gone from a row that it refuses.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
@@ -43,12 +44,21 @@ from psycopg2.extras import execute_values
 
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.errors import LakehouseError
+from lakehouse.faultpoints import reach
 from serving.changes import CHANGE_TYPE, DELETE, latest_changes
 from serving.copytext import copy_text
 from serving.postgres import transaction
 
 LEDGER_BATCHES = 1_000
 """Batches of a query that the ledger remembers: far more than a stream ever gives again."""
+
+ANSWER_LIMIT_S = 30.0
+"""How long the server may be silent: all stages take turns, so that one that hangs would hold them all up."""
+
+STATUS_LIMIT_S = 5.0
+
+SLOWEST_ROWS_PER_S = 2_000
+"""What a batch may take beyond that: a thirtieth of what was measured, so that no batch is too large to arrive."""
 
 RECEIVED_DATE = "received_date"
 """Day (UTC) of kafka_timestamp: the partition of ``raw_events``."""
@@ -106,7 +116,7 @@ def apply_raw_events(conn: Connection, rows: pa.Table, batch: MirrorBatch) -> Ap
     """
     found, gone = _split(rows, SilverEvents)
     events, erased = _with_received_date(found), _with_received_date(gone)
-    with transaction(conn) as cursor:
+    with transaction(conn, _limit_s(rows.num_rows)) as cursor:
         if not _claim(cursor, batch):
             return Applied(rows=0, skipped=True)
         for day in pc.unique(events[RECEIVED_DATE]).to_pylist():
@@ -134,7 +144,7 @@ def apply_funnel_windows(conn: Connection, changes: pa.Table, batch: MirrorBatch
 
 def last_applied(conn: Connection, query: str) -> MirrorBatch | None:
     """The newest batch of ``query`` that is in its mirror; None where there is none."""
-    with transaction(conn) as cursor:
+    with transaction(conn, ANSWER_LIMIT_S) as cursor:
         cursor.execute(
             "SELECT query, generation, batch_id, source_version FROM public.mirror_ledger"
             " WHERE query = %s ORDER BY generation DESC, batch_id DESC LIMIT 1",
@@ -148,7 +158,7 @@ def truncate_mirror(conn: Connection, table: str, query: str) -> None:
     """Empties the mirror ``table`` and forgets the batches of ``query``, in one transaction, to mirror it again."""
     if table not in MIRRORS:
         raise ValueError(f"{table!r} is not a mirror; they are {', '.join(MIRRORS)}")
-    with transaction(conn) as cursor:
+    with transaction(conn, ANSWER_LIMIT_S) as cursor:
         cursor.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("public", table)))
         cursor.execute("DELETE FROM public.mirror_ledger WHERE query = %s", (query,))
 
@@ -160,7 +170,7 @@ def drop_expired(conn: Connection, keep_days: int) -> int:
     later call.
     """
     try:
-        with transaction(conn) as cursor:
+        with transaction(conn, ANSWER_LIMIT_S) as cursor:
             cursor.execute("SELECT public.drop_expired_raw_events(%s)", (keep_days,))
             return cursor.rowcount
     except errors.LockNotAvailable:
@@ -176,14 +186,14 @@ def write_status(conn: Connection, rows: Sequence[StreamStatus]) -> None:
         "INSERT INTO public.pipeline_status ({names}, updated_at) VALUES %s"
         " ON CONFLICT (stream) DO UPDATE SET {changes}"
     ).format(names=_names(names), changes=_take_new([*names[1:], "updated_at"]))
-    with transaction(conn) as cursor:
+    with transaction(conn, STATUS_LIMIT_S) as cursor:
         template = f"({', '.join(['%s'] * len(names))}, now())"
         execute_values(cursor, statement, [astuple(row) for row in rows], template)
 
 
 def _apply_changes(conn: Connection, mirror: str, table: type[Table], changes: pa.Table, batch: MirrorBatch) -> Applied:
     upserts, deletes = _split(changes, table)
-    with transaction(conn) as cursor:
+    with transaction(conn, _limit_s(changes.num_rows)) as cursor:
         if not _claim(cursor, batch):
             return Applied(rows=0, skipped=True)
         applied = _delete(cursor, mirror, table.key, deletes) + _upsert(cursor, mirror, table.key, upserts)
@@ -250,6 +260,10 @@ def _delete(cursor: Cursor, mirror: str, key: Sequence[str], rows: pa.Table) -> 
     return cursor.rowcount
 
 
+def _limit_s(rows: int) -> float:
+    return ANSWER_LIMIT_S + rows / SLOWEST_ROWS_PER_S
+
+
 def _claim(cursor: Cursor, batch: MirrorBatch) -> bool:
     """Enters the batch into the ledger; False where it, or one after it, is in.
 
@@ -279,6 +293,7 @@ def _account(cursor: Cursor, batch: MirrorBatch, rows: int) -> Applied:
         " ORDER BY generation DESC, batch_id DESC OFFSET %(keep)s LIMIT 1)",
         {"query": batch.query, "keep": LEDGER_BATCHES},
     )
+    reach("before-mirror-commit")
     return Applied(rows=rows)
 
 
@@ -292,8 +307,20 @@ def _stage(cursor: Cursor, mirror: str, name: str, rows: pa.Table) -> sql.Identi
     )
     staging = sql.Identifier("pg_temp", name)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(staging, _names(rows.column_names))
-    cursor.copy_expert(statement, copy_text(rows), size=1 << 20)
+    cursor.copy_expert(statement, _CopySource(copy_text(rows)), size=1 << 20)
     return staging
+
+
+class _CopySource(io.BufferedIOBase):
+    """The lines of a COPY, a part at a time."""
+
+    def __init__(self, text: pa.BufferReader) -> None:
+        self._text = text
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._text.tell():
+            reach("in-mirror-copy")
+        return bytes(self._text.read(size))
 
 
 def _conform(rows: pa.Table, table: type[Table]) -> pa.Table:

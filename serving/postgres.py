@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +14,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import Unavailable
 
 CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 300.0
@@ -58,9 +61,9 @@ def connect(
     return conn
 
 
-def unreachable(dsn: str, error: psycopg2.Error) -> LakehouseError:
+def unreachable(dsn: str, error: psycopg2.Error) -> Unavailable:
     """What a person is told when the server at ``dsn`` does not answer as it should."""
-    return LakehouseError(
+    return Unavailable(
         f"Postgres at {host_port(dsn)} does not answer: {reason(error)}; `lakehouse status` shows whether it runs"
     )
 
@@ -82,17 +85,48 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def transaction(conn: Connection) -> Iterator[Cursor]:
+def transaction(conn: Connection, limit_s: float | None = None) -> Iterator[Cursor]:
     """One transaction: commits at the end, rolls back on any error and raises it.
 
-    Whatever was left open on ``conn`` before is rolled back first, so that it is not committed along.
+    Whatever was left open on ``conn`` before is rolled back first, so that it is not committed along. With ``limit_s``
+    a server that has not answered by then is given up: psycopg2.OperationalError.
     """
-    conn.rollback()
-    try:
-        with conn.cursor() as cursor:
-            yield cursor
-        conn.commit()
-    except BaseException:
-        if not conn.closed:  # the rollback would hide the error that closed it
-            conn.rollback()
-        raise
+    with _deadline(conn, limit_s):
+        conn.rollback()
+        try:
+            with conn.cursor() as cursor:
+                yield cursor
+            conn.commit()
+        except BaseException:
+            if not conn.closed:  # the rollback would hide the error that closed it
+                conn.rollback()
+            raise
+
+
+@contextmanager
+def _deadline(conn: Connection, limit_s: float | None) -> Iterator[None]:
+    """Cuts the connection after ``limit_s``. A server that hangs keeps its end of the line open, so that neither its
+    own timeouts nor TCP's ever end the wait for it."""
+    if limit_s is None:
+        yield
+        return
+    late = threading.Event()
+    with socket.socket(fileno=os.dup(conn.fileno())) as line:
+
+        def cut() -> None:
+            late.set()
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(limit_s, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except psycopg2.Error as error:
+            if late.is_set():
+                raise psycopg2.OperationalError(f"no answer within {limit_s:g} s") from error
+            raise
+        finally:
+            timer.cancel()
+            timer.join()

@@ -20,6 +20,7 @@ from psycopg2.extensions import connection as Connection
 
 from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
 from lakehouse.stages import Context, Lane, Stage, utc_now
 from serving.mirror import (
@@ -40,6 +41,8 @@ from serving.mirror import (
 from serving.postgres import connect, unreachable
 
 STATUS_INTERVAL_S = 1.0
+STATUS_RETRY_S = 30.0
+"""After a failure: where Postgres hangs, each try holds up the stages for seconds."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,11 @@ class MirrorStage(Follower):
 
     def take(self, first: int, last: int) -> None:
         began = utc_now()
-        if not any(version.rows for version in self.context.store.versions(self.origin, first, last)):
+        if not any(version.changes_rows for version in self.context.store.versions(self.origin, first, last)):
             return
         rows = self._changes(first, last)
         applied = self.mirror.apply(self._connected(), rows, MirrorBatch(self.name, 0, last, last))
+        reach("after-mirror-commit")
         self.state.taken(
             Commit(self.name, 0, last, source_version=last, rows_in=applied.rows, rows_out=applied.rows), began
         )
@@ -153,13 +157,14 @@ class StatusReporter:
         self._next = time.monotonic() + STATUS_INTERVAL_S
         try:
             if self._connection is None:
-                self._connection = connect(self._context.endpoints.postgres_writer, application_name="status")
+                dsn = self._context.endpoints.postgres_writer
+                self._connection = connect(dsn, application_name="status", connect_timeout_s=2)
             write_status(self._connection, [_status(name, stream, state) for name, stream in state["streams"].items()])
         except Exception:
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
-            self._next = time.monotonic() + 10 * STATUS_INTERVAL_S
+            self._next = time.monotonic() + STATUS_RETRY_S
 
 
 def _status(name: str, stream: Mapping[str, Any], state: Mapping[str, Any]) -> StreamStatus:

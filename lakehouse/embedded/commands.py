@@ -126,8 +126,10 @@ def _print_tables(document: dict[str, Any]) -> None:
     out.print(table)
     for name, address in document["addresses"].items():
         out.print(Text(f"{name:<10} {address}"))
-    for line in live_lines(document["writer"]):
+    for line in live_lines(document["writer"], most=None):
         out.print(Text(line))
+    if document["problem"]:
+        out.print(Text(document["problem"], style="bold red"))
 
 
 def _duration(seconds: float | None) -> str:

@@ -19,8 +19,11 @@ def read_writer(home: Home) -> dict[str, Any] | None:
     return state
 
 
-def live_lines(writer: dict[str, Any] | None) -> list[str]:
-    """How the streams do, their tables' rows, and a line for each error, in words."""
+def live_lines(writer: dict[str, Any] | None, most: int | None = 80) -> list[str]:
+    """How the streams do, their tables' rows, and a line for each alarm and each error, in words.
+
+    An error is cut to ``most`` characters, so that a line has room for several; the whole is in the writer's log.
+    """
     if writer is None:
         return ["the writer has not finished a round yet"]
     doing = (
@@ -30,20 +33,29 @@ def live_lines(writer: dict[str, Any] | None) -> list[str]:
         f"watermark {_moment(writer.get('watermark'))}",
     )
     tables = (f"{name} {rows:,}" for name, rows in (writer.get("tables") or {}).items())
-    errors = (f"{name}: {_short(error)}" for name, error in stream_errors(writer).items())
-    return [line for line in (SEPARATOR.join(doing), SEPARATOR.join(tables), *errors) if line]
+    errors = (_error_line(name, stream, most) for name, stream in (writer.get("streams") or {}).items())
+    alarms = (f"ALARM: {alarm}" for alarm in writer.get("alarms") or [])
+    lines = (SEPARATOR.join(doing), SEPARATOR.join(tables), *alarms, *errors, *_upkeep(writer, most))
+    return [line for line in lines if line]
 
 
-def stream_errors(writer: dict[str, Any]) -> dict[str, str]:
-    """The error of each stream that has one."""
-    streams = writer.get("streams") or {}
-    return {name: str(stream["error"]) for name, stream in streams.items() if stream.get("error")}
+def _error_line(name: str, stream: dict[str, Any], most: int | None) -> str:
+    if not stream.get("error"):
+        return ""
+    error = _cut(str(stream["error"]), most)
+    return f"{name} {stream.get('state', '')} since {_moment(stream.get('since'))}: {error}"
 
 
-def _short(error: str, most: int = 80) -> str:
-    """A line has room for several; the whole of it is in the writer's log."""
+def _upkeep(writer: dict[str, Any], most: int | None) -> list[str]:
+    """What keeps files and logs from being removed."""
+    upkeep = writer.get("upkeep") or {}
+    failed = [f"upkeep: {_cut(upkeep['error'], most)}"] if upkeep.get("error") else []
+    return failed + [str(hold["reason"]) for hold in upkeep.get("held_by") or []]
+
+
+def _cut(error: str, most: int | None) -> str:
     line = " ".join(error.split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return line if most is None or len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _lag(writer: dict[str, Any]) -> str:

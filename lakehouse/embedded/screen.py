@@ -28,6 +28,8 @@ def tell_event(event: Event) -> None:
     elif event.kind == "died":
         console.print(Text(f"{event.service} {event.text}"))
         console.print(f"{event.service} is brought back in {event.seconds:g} s")
+    elif event.kind == "waits":
+        console.print(Text(f"{event.service} {event.text}"))
     elif event.kind == "restarting":
         console.print(f"{event.service} is started again")
     elif event.kind == "stopped":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,11 +16,12 @@ from lakehouse.embedded import kafka, postgres
 from lakehouse.embedded.environment import child_environment
 from lakehouse.embedded.java import find_java
 from lakehouse.embedded.ports import LOOPBACK, Door, assign
-from lakehouse.embedded.process import Service
+from lakehouse.embedded.process import RestartPolicy, Service
 from lakehouse.embedded.secrets import Secrets, load_secrets
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from lakehouse.obstacles import short_of_disk
 from lakehouse.settings import Settings
 
 KAFKA = "kafka"
@@ -86,17 +86,15 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
     if simulate:
         after = (*kafka_first, WRITER)  # the writer has made the topic by then
         services.append(_python(SIMULATOR, ("-m", "producer.live"), settings, after=after))
-    return Plan(endpoints, tuple(services))
+    policy = RestartPolicy(limit=settings.service_restarts)
+    return Plan(endpoints, tuple(replace(service, restart=policy) for service in services))
 
 
 def require_disk(settings: Settings, home: Home) -> None:
     """Raises LakehouseError where the disk of the home has less left than the setting min_free_disk_mb."""
-    free = shutil.disk_usage(home.root).free // (1024 * 1024)
-    if free < settings.min_free_disk_mb:
-        raise LakehouseError(
-            f"the disk of {home.root} has {free} MB left, less than LAKEHOUSE_MIN_FREE_DISK_MB="
-            f"{settings.min_free_disk_mb}; free some, move the home (LAKEHOUSE_HOME) or lower the setting"
-        )
+    short = short_of_disk(home.root, settings.min_free_disk_mb)
+    if short is not None:
+        raise LakehouseError(f"{short}; free some, move the home (LAKEHOUSE_HOME) or lower the setting")
 
 
 def _embedded(settings: Settings, need: Iterable[str]) -> frozenset[str]:

@@ -21,6 +21,7 @@ from lakehouse.embedded.waiting import until
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from lakehouse.obstacles import full_disk
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Report:
             "services": [_service(service) for service in self.state.services],
             "addresses": self.addresses,
             "writer": self.writer,
+            "problem": full_disk(home.root),
         }
 
 

@@ -12,6 +12,7 @@ from lakehouse.embedded.process import Child, Service, say_exit
 from lakehouse.embedded.waiting import TICK_S, until
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from lakehouse.obstacles import despite_full_disk, full_disk
 from lakehouse.settings import Settings
 
 State = Literal["waiting", "starting", "up", "done", "down", "stopped"]
@@ -27,11 +28,11 @@ class Event:
     """Something a person wants to be told."""
 
     service: str
-    kind: Literal["up", "done", "died", "restarting", "stopped", "killed"]
+    kind: Literal["up", "done", "died", "waits", "restarting", "stopped", "killed"]
     seconds: float
     """Since the start (up, done), to the restart (died), that the stop took (stopped, killed)."""
     text: str = ""
-    """Of a death: how it ended and the tail of its log."""
+    """Of a death: how it ended and the tail of its log, or what it waits for."""
 
 
 class ServiceFailed(LakehouseError):
@@ -120,7 +121,8 @@ class Supervisor:
             self._logs_checked = time.monotonic()
             for run in self._runs:
                 if run.child:
-                    logs.rotate(run.child.log, self._settings.log_max_mb)
+                    with despite_full_disk():
+                        logs.rotate(run.child.log, self._settings.log_max_mb)
 
     def stop(self) -> None:
         """Stops what runs: the last started first, each after those that need it have ended."""
@@ -155,6 +157,8 @@ class Supervisor:
     def _watch(self, run: _Run) -> None:
         """Notes a death at once, and brings the service back when its backoff is over."""
         if run.state == "down" and time.monotonic() >= run.restart_at:
+            if full_disk(self._home.root):
+                return  # it would end at its first write
             run.restarts += 1
             self._tell(Event(run.service.name, "restarting", 0.0))
             self._launch(run)
@@ -203,6 +207,11 @@ class Supervisor:
         run.become("down")
         run.deaths = [death for death in run.deaths if now - death < policy.within_s] + [now]
         text = f"{how}{_quote(child)}"
+        if full := full_disk(self._home.root):
+            run.deaths.pop()  # no fault of its own
+            run.restart_at = now
+            self._tell(Event(run.service.name, "waits", 0.0, f"{how}: {full}"))
+            return
         if len(run.deaths) > policy.limit:
             raise ServiceFailed(
                 f"{run.service.name} {text}\nthat was its death no. {len(run.deaths)} within {policy.within_s:g} s, "

@@ -17,6 +17,7 @@ from lakehouse.embedded.stack import plan_stack
 from lakehouse.embedded.supervisor import Event, Interrupted, Supervisor
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from lakehouse.obstacles import despite_full_disk
 from lakehouse.settings import Settings
 
 STEP_S = 0.1
@@ -92,8 +93,9 @@ class _Run:
             while not self._stop.asked:
                 self._supervisor.step()
                 self._note("running")
-                logs.rotate(self._home.logs / DETACHED_LOG, self._settings.log_max_mb)
-                show(lambda: live_lines(read_writer(self._home)))
+                with despite_full_disk():
+                    logs.rotate(self._home.logs / DETACHED_LOG, self._settings.log_max_mb)
+                    show(lambda: live_lines(read_writer(self._home)))
                 time.sleep(STEP_S)
 
     def _end(self) -> None:
@@ -105,12 +107,14 @@ class _Run:
         console.print(f"stopped in {time.monotonic() - began:.1f} s")
 
     def _tell(self, event: Event) -> None:
-        screen.tell_event(event)
+        with despite_full_disk():
+            screen.tell_event(event)
         self._note(self._state.phase)
 
     def _note(self, phase: Phase) -> None:
         """Saves the state where it has changed."""
         state = replace(self._state, phase=phase, services=tuple(self._supervisor.statuses()))
         if state != self._state:
-            self._state = state
-            state.save(self._home)
+            with despite_full_disk():
+                state.save(self._home)
+                self._state = state

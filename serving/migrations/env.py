@@ -2,6 +2,8 @@
 
 from alembic import context
 
+from lakehouse.faultpoints import reach
+
 context.configure(
     connection=context.config.attributes["connection"],
     version_table_schema="public",
@@ -9,3 +11,4 @@ context.configure(
 )
 with context.begin_transaction():
     context.run_migrations()
+    reach("in-migration")

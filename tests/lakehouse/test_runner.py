@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.runner import Runner, Turn, one_line
 from lakehouse.stages import EngineLost, Stage
 
@@ -135,6 +135,7 @@ def test_a_failing_stage_waits_longer_each_time_while_the_others_go_on() -> None
     broken = Scripted("gold", 1, answers=[LakehouseError("disk is full")] * 9)
     steady = Scripted("silver", 1_000)
     rounds = Rounds([broken, steady])
+    rounds.runner.attempts = 99
     waits = []
 
     for _ in range(9):
@@ -169,6 +170,89 @@ def test_a_failure_is_told_until_it_is_over() -> None:
     assert rounds.told[-1] == "gold: goes on after 2 failures"
 
 
+def test_a_batch_that_nobody_can_take_stops_its_stage_and_says_so() -> None:
+    poisoned = Scripted("silver", 1, answers=[ValueError("no such thing")] * 99)
+    steady = Scripted("gold", 1_000)
+    rounds = Rounds([poisoned, steady])
+    rounds.runner.attempts = 3
+
+    for _ in range(10):
+        rounds.runner.round()
+        rounds.clock.now += 1_000
+
+    assert poisoned.runs == 3
+    assert steady.runs == 10
+    assert poisoned.state.state == "stopped"
+    assert poisoned.state.error == (
+        "stopped after 3 attempts: ValueError: no such thing; when that is mended, start the stack again"
+    )
+    assert rounds.told[-1] == f"silver: {poisoned.state.error}"
+    assert not rounds.runner.caught_up
+
+
+def test_an_outage_is_waited_for_without_a_limit() -> None:
+    cut_off = Scripted("raw_events", 1, answers=[Unavailable("Postgres does not answer")] * 50)
+    rounds = Rounds([cut_off])
+    rounds.runner.attempts = 3
+
+    for _ in range(51):
+        rounds.runner.round()
+        rounds.clock.now += 1_000
+
+    assert (cut_off.runs, cut_off.state.state, cut_off.state.error) == (51, "idle", None)
+
+
+def test_attempts_are_counted_anew_after_a_success() -> None:
+    stage = Scripted("gold", 3, answers=[ValueError("a"), ValueError("b"), None, ValueError("c"), ValueError("d")])
+    rounds = Rounds([stage])
+    rounds.runner.attempts = 3
+
+    for _ in range(6):
+        rounds.runner.round()
+        rounds.clock.now += 1_000
+
+    assert stage.state.state == "idle"
+
+
+def test_a_stage_waits_for_an_obstacle_to_go_and_goes_on_at_once() -> None:
+    stage, other = Scripted("bronze", 5), Scripted("gold", 5)
+    rounds = Rounds([stage, other])
+    in_the_way = ["the disk is full"]
+    rounds.runner.obstacle = lambda asked: in_the_way[0] if in_the_way and asked is stage else None
+
+    rounds.runner.round()
+    rounds.runner.round()
+
+    assert (stage.runs, other.runs) == (0, 2)
+    assert (stage.state.state, stage.state.error) == ("waiting", "the disk is full")
+    assert stage.state.since is not None
+    assert not rounds.runner.caught_up
+
+    in_the_way.clear()
+    rounds.runner.round()
+
+    assert stage.runs == 1
+    assert (stage.state.state, stage.state.error, stage.state.since) == ("idle", None, None)
+    assert rounds.told == ["bronze: waits: the disk is full", "bronze: goes on"]
+
+
+def test_what_fails_of_an_obstacle_is_said_to_fail_of_it() -> None:
+    in_the_way: list[str] = []
+
+    class Filling(Scripted):
+        def run(self) -> None:
+            in_the_way.append("the disk is full")
+            raise OSError("write error 28 in block 7")
+
+    stage = Filling("bronze", 1)
+    rounds = Rounds([stage])
+    rounds.runner.obstacle = lambda _: in_the_way[0] if in_the_way else None
+
+    rounds.runner.round()
+
+    assert (stage.state.error, stage.state.attempts) == ("the disk is full", 0)
+
+
 def test_a_stage_that_cannot_say_whether_it_has_work_has_failed() -> None:
     class Blind(Scripted):
         def has_work(self) -> bool:
@@ -188,6 +272,31 @@ def test_a_lost_engine_ends_the_rounds() -> None:
         Rounds([lost, last]).runner.loop()
 
     assert last.runs == 0
+
+
+def test_a_stage_that_fails_without_an_engine_is_not_tried_again() -> None:
+    running = [True]
+
+    class Refused(Scripted):
+        def run(self) -> None:
+            running[0] = False
+            raise ConnectionRefusedError("py4j")
+
+    rounds = Rounds([Refused("silver", 1)])
+    rounds.runner.engine_runs = lambda: running[0]
+
+    with pytest.raises(EngineLost, match="JVM has ended"):
+        rounds.runner.loop()
+
+    assert rounds.told == []
+
+
+def test_a_lost_engine_is_noticed_without_work() -> None:
+    rounds = Rounds([Scripted("silver")])
+    rounds.runner.engine_runs = lambda: False
+
+    with pytest.raises(EngineLost):
+        rounds.runner.loop()
 
 
 def test_caught_up_means_nothing_to_take_and_nothing_failed() -> None:

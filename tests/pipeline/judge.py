@@ -1,7 +1,8 @@
-"""What gold must hold for the GA4 file, worked out from the file alone: nothing of the project is imported."""
+"""What gold must hold, worked out from the events alone: nothing of the project is imported."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -20,14 +21,19 @@ def read_events(file: Path) -> pl.DataFrame:
 
 def funnel_summary(file: Path) -> pl.DataFrame:
     """A row for each user and ten minutes, sorted by them; columns in alphabetical order."""
+    return summarise(read_events(file), COUNTED)
+
+
+def summarise(events: pl.DataFrame, counted: Mapping[str, str]) -> pl.DataFrame:
+    """What gold holds of ``events`` (``user_id``, ``event_type``, ``session_id``, ``event_time`` in UTC), each of which
+    counts; ``counted`` names the type of event that each column counts."""
     start = pl.col("event_time").dt.truncate("10m").alias("window_start")
     session = pl.col("session_id").drop_nulls()
     sessions = session.filter(session != "").unique().sort()
     summary = (
-        read_events(file)
-        .group_by("user_id", start)
+        events.group_by("user_id", start)
         .agg(
-            *((pl.col("event_type") == kind).sum().cast(pl.Int64).alias(name) for name, kind in COUNTED.items()),
+            *((pl.col("event_type") == kind).sum().cast(pl.Int64).alias(name) for name, kind in counted.items()),
             pl.len().cast(pl.Int64).alias("num_events"),
             sessions.len().cast(pl.Int64).alias("sessions"),
             sessions.alias("session_ids"),

@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,15 @@ OF_THE_RUN = ("late_events", "is_final")
 @dataclass(frozen=True)
 class Shop:
     home: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables beyond the usual ones, or in their place."""
 
     @property
     def environment(self) -> dict[str, str]:
         """Free ports, and a time zone far from UTC, which no number may depend on."""
         ports = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD")}
-        return {**os.environ, **ports, "LAKEHOUSE_HOME": str(self.home), "TZ": "America/New_York"}
+        own = {"LAKEHOUSE_HOME": str(self.home), "TZ": "America/New_York"}
+        return {**os.environ, **ports, **own, **self.variables}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """`lakehouse ARGUMENTS`, not waited for."""
@@ -83,12 +87,15 @@ class Shop:
 
     def mirror(self) -> pl.DataFrame:
         """Postgres' ``funnel_summary``."""
+        return in_order(self.query("SELECT * FROM funnel_summary").drop(OF_THE_RUN))
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """What Postgres answers to its reader; times in UTC."""
         dsn = Endpoints.load(Home(self.home)).postgres_reader
         with closing(psycopg2.connect(dsn, options="-c timezone=UTC")) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT * FROM funnel_summary")
+            cursor.execute(sql)
             names = [column.name for column in cursor.description or ()]
-            found = pl.DataFrame(cursor.fetchall(), schema=names, orient="row", infer_schema_length=None)
-        return in_order(found.drop(OF_THE_RUN))
+            return pl.DataFrame(cursor.fetchall(), schema=names, orient="row", infer_schema_length=None)
 
     def processes(self) -> set[psutil.Process]:
         """Every living process that names the home in its command or its environment."""
