@@ -37,13 +37,13 @@ def _part(part: Any, options: Any) -> list[str]:
     looks = [*part["looks"], *([part["after_upkeep"]] if part["after_upkeep"] else [])]
     names = [f"{look['history']:,}" for look in part["looks"]] + ["after `lakehouse maintain`"]
     head = ["commits a table" if of_commits else "events", "micro-batch, median", "longest"]
-    head += [] if of_commits else ["an event, in bulk"]
+    head.append("writer opens" if of_commits else "an event, in bulk")
     head += ["longest upkeep", "data files", "log files", "on disk", "Python", "Spark"]
     rows = []
     for name, look in zip(names, looks, strict=False):
         row = [name, md.seconds(_median(look["batch_s"])), md.seconds(max(look["batch_s"]))]
-        if not of_commits:
-            row.append(f"{look['grown_s'] / options['step'] * 1e6:,.0f} µs" if look["grown_s"] else md.NONE)
+        bulk = f"{look['grown_s'] / options['step'] * 1e6:,.0f} µs" if look["grown_s"] else md.NONE
+        row.append(md.seconds(look["open_s"]) if of_commits else bulk)
         row += [
             md.seconds(look["upkeep_s"]),
             md.whole(sum(look["files"].values())),
