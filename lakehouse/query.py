@@ -46,7 +46,7 @@ def query(writer: Writer, arguments: Mapping[str, Any], _: Progress) -> dict[str
         name_tables(spark, writer)
         found = spark.sql(text).limit(MAX_ROWS + 1).toArrow()
     except (PySparkException, Py4JJavaError) as error:
-        raise LakehouseError(f"sql: {_reason(error)}{_what_is_kept(error, text, writer)}") from None
+        raise LakehouseError("; ".join([f"sql: {_reason(error)}", *_what_is_kept(error, text, writer)])) from None
     rows = found.slice(0, MAX_ROWS)
     return {
         "columns": found.column_names,
@@ -68,13 +68,13 @@ def name_tables(spark: SparkSession, writer: Writer) -> None:
             spark.sql(f"CREATE VIEW {snapshot.view} AS {daily_view(snapshot, writer.context.settings)}")
 
 
-def _what_is_kept(error: PySparkException | Py4JJavaError, text: str, writer: Writer) -> str:
+def _what_is_kept(error: PySparkException | Py4JJavaError, text: str, writer: Writer) -> list[str]:
     """For who asked for a version or a moment that is not kept: what is, of the tables in the query."""
     condition = error.getCondition() if isinstance(error, PySparkException) else None
     if condition not in NOT_KEPT:
-        return ""
+        return []
     named = [table for table in TABLES if re.search(rf"\b{re.escape(table.name)}\b", text, re.IGNORECASE)]
-    return "".join(f"; {kept(writer.context.store, table, utc_now())}" for table in named)
+    return [kept(writer.context.store, table, utc_now()) for table in named]
 
 
 def _only_a_query(spark: SparkSession, text: str) -> None:
@@ -97,4 +97,4 @@ def _reason(error: PySparkException | Py4JJavaError) -> str:
     """Spark's own sentence, without plan and stack."""
     # Not getMessage(): Spark looks the condition up among its own, and fails at those of Delta.
     text = str(error) if isinstance(error, PySparkException) else str(error.java_exception.getMessage())
-    return " ".join((text or type(error).__name__).split("\n\n")[0].split(" SQLSTATE")[0].split())[:600]
+    return " ".join((text or type(error).__name__).split("\n\n")[0].split(" SQLSTATE")[0].split())[:600].rstrip(".")

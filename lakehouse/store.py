@@ -162,6 +162,10 @@ class TableStore:
         )
         return feed.where("_change_type = 'insert'").select(*table.columns())
 
+    def feed(self, table: type[Table], first: int, last: int) -> pa.Table:
+        """The change feed of the versions from ``first`` to ``last``, both included, read in this process."""
+        return pa.table(self.at_head(table).load_cdf(starting_version=first, ending_version=last))
+
     # -- committing ---------------------------------------------------------------------------------------
 
     def delta_rs_commits(self, rows: int) -> bool:

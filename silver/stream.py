@@ -36,6 +36,9 @@ from silver.transforms import candidates, parse
 SPAN_MS = 600_000
 """The times of a batch are looked at in spans of ten minutes, to find the few ranges that hold them all."""
 
+Q = SilverQuarantine
+RECEIVED = (Q.message_key, Q.value, Q.headers, Q.topic, Q.ingested_at, Q.ingest_date)
+
 Ranges = list[tuple[datetime, datetime]]
 
 
@@ -105,11 +108,22 @@ class SilverStage(Follower):
             if commit.rows_duplicate:
                 store.append(SilverDuplicates, duplicates, commit)
             if commit.rows_refused:
-                store.append(SilverQuarantine, with_reasons(refused), commit)
+                received = self._as_received(with_reasons(refused), first, last)
+                store.append(SilverQuarantine, received, commit)
             reach("between-silver-tables")
             store.append(SilverEvents, _by_time(events), commit)
         self.last = commit
         self.state.taken(commit, began)
+
+    def _as_received(self, refused: Frame, first: int, last: int) -> Frame:
+        """The refused rows with all that bronze holds of them: it is looked up for these few, not carried for all."""
+        if isinstance(refused, pa.Table):
+            rows = pl.from_arrow(self.context.store.feed(BronzeEvents, first, last))
+            assert isinstance(rows, pl.DataFrame)  # noqa: S101 (a table is none else)
+            found = pl.DataFrame(refused).join(rows.select(*COORDINATES, *RECEIVED), on=COORDINATES, how="left")
+            return found.to_arrow(compat_level=pl.CompatLevel.oldest())
+        rows_there = self.context.store.inserted(BronzeEvents, first, last).select(*COORDINATES, *RECEIVED)
+        return refused.join(rows_there, on=[str(c) for c in COORDINATES], how="left")
 
     @contextmanager
     def _judged(self, batch: Frame) -> Iterator[Frame]:

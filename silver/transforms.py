@@ -25,6 +25,7 @@ _ISO = f"^{_DATE}([T ]{_CLOCK}(Z|z|[ ]UTC|[+-][0-9]{{2}}:?[0-9]{{2}})?)?$"
 _EPOCH_MS = "^-?[0-9]{1,15}$"
 _NUMBER = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?$"
 _WHOLE = "^[+-]?[0-9]{1,10}([.]0+)?$"
+_QUANTITY = "try_cast(try_cast(raw_quantity AS DECIMAL(20,4)) AS INT)"
 _ISO_TIME = f"CASE WHEN raw_timestamp RLIKE '{_ISO}' THEN try_cast(raw_timestamp AS TIMESTAMP) END"
 _EPOCH_TIME = f"CASE WHEN raw_timestamp RLIKE '{_EPOCH_MS}' THEN timestamp_millis(CAST(raw_timestamp AS BIGINT)) END"
 # All fields as JSON with sorted keys; the time as epoch milliseconds, so that two ways to write it are one.
@@ -42,34 +43,50 @@ _PROPERTIES = (
 
 
 def parse(bronze: DataFrame, settings: Settings) -> DataFrame:
-    """Bronze's columns, the fields of the message (``fields``: name → VARIANT, ``raw_NAME``: text), what they are as
-    silver's types, and ``reasons``: the predicates that the row fails.
+    """Coordinates and broker's time, the fields of the message (``fields``: name → VARIANT, ``raw_NAME``: text), what
+    they are as silver's types, ``event_id``, and ``reasons``: the predicates that the row fails.
 
     Types: ``event_time`` TIMESTAMP (UTC, microseconds), ``time_ms`` BIGINT (epoch milliseconds, part of the key),
     ``price`` DECIMAL(18,4), ``quantity`` INT; null where the text is none.
+
+    Each step names its columns: every one copies its rows, and with all of bronze's columns in each a batch took
+    5.6 s of CPU for 200,000 rows, with these 3.5 s.
     """
+    place = [f"`{column}`" for column in (*COORDINATES, S.kafka_timestamp)]
+    texts = [f"raw_{name}" for name in event.FIELDS]
+    judged = [*place, "too_large", "fields", "readable", *texts]
     return (
-        bronze.selectExpr("*", f"coalesce(octet_length(value) > {settings.max_event_bytes}, false) AS too_large")
-        .selectExpr(
-            "*", "CASE WHEN NOT too_large THEN from_json(CAST(value AS STRING), 'map<string,variant>') END AS fields"
+        bronze.selectExpr(
+            *place, "value", f"coalesce(octet_length(value) > {settings.max_event_bytes}, false) too_large"
         )
         .selectExpr(
-            "*",
-            "fields IS NOT NULL AND is_valid_utf8(CAST(value AS STRING)) AS readable",
+            *place,
+            "too_large",
+            "is_valid_utf8(CAST(value AS STRING)) AS in_utf8",
+            "CASE WHEN NOT too_large THEN from_json(CAST(value AS STRING), 'map<string,variant>') END AS fields",
+        )
+        .selectExpr(
+            *place,
+            "too_large",
+            "fields",
+            "fields IS NOT NULL AND in_utf8 AS readable",
             *(f"CAST(fields['{name}'] AS STRING) AS raw_{name}" for name in event.FIELDS),
         )
         .selectExpr(
-            "*",
+            *judged,
             f"coalesce({_ISO_TIME}, {_EPOCH_TIME}) AS event_time",
             f"CASE WHEN raw_price RLIKE '{_NUMBER}' THEN try_cast(raw_price AS {PRICE}) END AS price",
-            f"CASE WHEN raw_quantity RLIKE '{_WHOLE}' THEN try_cast(raw_quantity AS DECIMAL(20,4)) END AS whole",
+            f"CASE WHEN raw_quantity RLIKE '{_WHOLE}' THEN {_QUANTITY} END AS quantity",
         )
         .selectExpr(
-            "*",
-            "try_cast(whole AS INT) AS quantity",
+            *judged,
+            "event_time",
+            "unix_millis(event_time) AS time_ms",
+            "price",
+            "quantity",
+            f"{reasons(settings)} AS reasons",
+            f"{_identity(settings)} AS event_id",
         )
-        .selectExpr("*", "unix_millis(event_time) AS time_ms")
-        .selectExpr("*", f"{reasons(settings)} AS reasons", f"{_identity(settings)} AS event_id")
     )
 
 
@@ -80,7 +97,7 @@ def _identity(settings: Settings) -> str:
 
 
 def candidates(parsed: DataFrame, quarantined_at: datetime) -> DataFrame:
-    """``parsed`` with every column that a table of silver may want of a row, and those that tell copies apart."""
+    """``parsed`` with what silver's tables hold beside what was received, and the columns that tell copies apart."""
     on_time = F.col(S.event_time) >= F.col(S.kafka_timestamp) - F.expr(f"INTERVAL {ON_TIME_MINUTES} MINUTES")
     valid = F.size(Q.reasons) == 0
     return parsed.select(
@@ -101,12 +118,6 @@ def candidates(parsed: DataFrame, quarantined_at: datetime) -> DataFrame:
         S.kafka_timestamp,
         F.col(S.event_time).cast("date").alias(S.event_date),
         F.when(on_time, "on_time").otherwise("late").alias(S.arrival),
-        Q.message_key,
-        Q.value,
-        Q.headers,
-        Q.topic,
-        Q.ingested_at,
-        Q.ingest_date,
         Q.reasons,
         F.lit(quarantined_at.isoformat()).cast("timestamp").alias(Q.quarantined_at),
         F.lit(None).cast("string").alias(Q.resolved_by),

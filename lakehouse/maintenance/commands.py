@@ -43,12 +43,12 @@ def _ignore(_: str) -> None:
 
 
 def _summary(done: dict[str, Any]) -> str:
-    held = sum(bool(table["held_by"]) for table in done["expired"])
-    files = sum(table["files"] for table in done["expired"])
+    expired = done["expired"]
+    files, held = sum(table["files"] for table in expired), sum(bool(table["held_by"]) for table in expired)
     steps = f"{len(done['compactions'])} compactions, {len(done['snapshots'])} snapshots, {files:,} files removed"
     said = (
         "would be done"
         if done["dry_run"]
-        else f"done in {done['seconds']:g} s, longest step {done['longest_step_s']:g} s"
+        else f"done in {done['seconds']:g} s, longest turn {done['longest_turn_s']:g} s"
     )
-    return f"{steps}: {said}" + (f"; {held} tables are held by a reader" if held else "")
+    return f"{steps}: {said}" + (f"; {held} of {len(expired)} tables are held" if held else "")

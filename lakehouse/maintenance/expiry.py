@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from deltalake import DeltaTable
@@ -19,7 +19,8 @@ from deltalake import DeltaTable
 from lakehouse.faultpoints import reach, within
 from lakehouse.maintenance.log import Log, upkeep_commit
 
-RETENTION = "delta.deletedFileRetentionDuration"
+SLACK = timedelta(minutes=1)
+"""delta-rs takes the time itself, a little later, and may then see a checkpoint more."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,11 @@ def _clean_log(table: DeltaTable, log: Log, horizon: datetime, taken: Collection
     Never the newest commit that says how far its stage has come. Nor one behind the last that brought rows to a
     reader: passing over those that bring none, as upkeep's own, is kept nowhere, and a restarted reader does it again.
     """
-    checkpoint, account = log.checkpoint_before(horizon), log.newest_account()
-    if checkpoint is None or account is None:
+    checkpoint, latest = log.checkpoint_before(horizon), log.checkpoint_before(horizon + SLACK)
+    if checkpoint is None or latest is None:
         return 0
-    changes = [change for position in taken if (change := log.newest_change(position)) is not None]
-    if checkpoint > min(account, *changes):
+    needed = [log.newest_account(), *map(log.newest_change, taken)]
+    if latest > min((version for version in needed if version is not None), default=latest):
         return 0
     expired = log.files_before(checkpoint)
     if not dry_run and expired:

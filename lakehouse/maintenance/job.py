@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from lakehouse.writer import Writer
 
 FIRST_ROUND_S = 60.0
+TURN_S = 0.1
+"""How long small steps may follow each other before a round has its turn."""
 
 
 def maintain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Does each step between two rounds. ``tables``: names, all by default; ``dry_run``: only say what would be done.
 
-    Result: ``dry_run``, ``seconds``, ``longest_step_s`` (for so long a round had to wait), ``snapshots``,
+    Result: ``dry_run``, ``seconds``, ``longest_turn_s`` (for so long a round had to wait), ``snapshots``,
     ``compactions``, ``expired``: lists of what was done, by table. Raises LakehouseError for a table that there is not.
     """
     names, known = list(arguments.get("tables") or ()), {table.name: table for table in TABLES}
@@ -36,16 +38,27 @@ def maintain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -
     steps = writer.upkeep.steps([known[name] for name in names] or TABLES, dry_run=dry_run)
     while True:
         with writer.runner.turn:
-            step_began = time.monotonic()
-            outcome = next(steps, None)
-            longest = max(longest, time.monotonic() - step_began)
-        if outcome is None:
+            turn_began = time.monotonic()
+            outcomes = list(_within(steps, TURN_S))
+            longest = max(longest, time.monotonic() - turn_began)
+        if not outcomes:
             break
-        kind, document = _document(outcome)
-        done[kind].append(document)
-        progress(_line(outcome))
+        for outcome in outcomes:
+            kind, document = _document(outcome)
+            done[kind].append(document)
+            if line := _line(outcome, dry_run=dry_run):
+                progress(line)
     seconds = time.monotonic() - began
-    return {"dry_run": dry_run, "seconds": round(seconds, 3), "longest_step_s": round(longest, 3), **done}
+    return {"dry_run": dry_run, "seconds": round(seconds, 3), "longest_turn_s": round(longest, 3), **done}
+
+
+def _within(steps: Iterator[Outcome], seconds: float) -> Iterator[Outcome]:
+    """Does steps until so much time has gone, and at least one if there is one."""
+    until = time.monotonic() + seconds
+    for outcome in steps:
+        yield outcome
+        if time.monotonic() >= until:
+            return
 
 
 def _document(outcome: Outcome) -> tuple[str, dict[str, Any]]:
@@ -60,14 +73,17 @@ def _document(outcome: Outcome) -> tuple[str, dict[str, Any]]:
     return "snapshots", {"table": outcome.table, "day": outcome.day.isoformat(), "done": done}
 
 
-def _line(outcome: Outcome) -> str:
-    """One line for people."""
+def _line(outcome: Outcome, *, dry_run: bool) -> str:
+    """One line for people; none where there was nothing to do."""
     table = outcome.table
     if isinstance(outcome, HistoryExpired):
         removed = outcome.removed
         if outcome.held_by:
             return f"{table}: nothing removed; " + "; ".join(map(str, outcome.held_by))
-        return f"{table}: {removed.files:,} files ({_mib(removed.bytes)}) and {removed.log_files:,} of the log expired"
+        if not (removed.files or removed.log_files):
+            return ""
+        said = "to remove" if dry_run else "removed"
+        return f"{table}: {removed.files:,} files ({_mib(removed.bytes)}) and {removed.log_files:,} of the log {said}"
     if isinstance(outcome, PartitionCompacted):
         step, done = outcome.step, outcome.done
         if done is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,10 +54,9 @@ class Log:
 
     def version_before(self, moment: datetime) -> int | None:
         """The newest version that was committed before ``moment``; None where none of those kept was."""
-        for version in reversed(self.commits()):
-            if self.committed_at(version) < moment:
-                return version
-        return None
+        kept = self.commits()
+        after = bisect_left(kept, moment, key=self.committed_at)
+        return kept[after - 1] if after else None
 
     def checkpoint_before(self, cutoff: datetime) -> int | None:
         """The checkpoint that a clean-up up to ``cutoff`` keeps the log from: commits before it go.
@@ -64,7 +64,7 @@ class Log:
         As delta-rs does it: the newest one that is no newer than the oldest commit since ``cutoff``.
         """
         kept = self.commits()
-        since = next((v for v in kept if self.committed_at(v) >= cutoff), kept[-1] if kept else -1)
+        since = kept[min(bisect_left(kept, cutoff, key=self.committed_at), len(kept) - 1)]
         return max((version for version in self.checkpoints() if version <= since), default=None)
 
     def files_before(self, version: int) -> list[Path]:

@@ -21,6 +21,8 @@ LOOK_INTERVAL = timedelta(seconds=5)
 """How often the tables are looked at for a partition to compact."""
 LOOK_COMMITS = 8
 """A table is looked into once it has so many new commits."""
+ROLL_CALL_INTERVAL = timedelta(seconds=30)
+"""How often every reader is asked what it has taken."""
 FIRST_PASS = timedelta(minutes=5)
 """From the start to the first pass: meanwhile the streams catch up, and the mirrors learn what they have taken."""
 RETRY_INTERVAL = timedelta(minutes=1)
@@ -79,6 +81,7 @@ class Upkeep:
         self.snapshots = tuple(DailySnapshots(self.store, each, self.clock) for each in SNAPSHOTS)
         self.tiers = Tiers(many=self.store.settings.compact_files)
         self._next_look = self.clock() + LOOK_INTERVAL
+        self._next_roll_call = self.clock() + ROLL_CALL_INTERVAL
         self._next_pass = self.clock() + FIRST_PASS
 
     @property
@@ -133,7 +136,9 @@ class Upkeep:
                 return  # it is looked into again at the next round, for there may be more to do
             self._looked_into[table.name] = version
         self._next_look = now + LOOK_INTERVAL
-        self.held_by = tuple(hold for table in TABLES for hold in self.holds(table))
+        if now >= self._next_roll_call:
+            self._next_roll_call = now + ROLL_CALL_INTERVAL
+            self.held_by = tuple(hold for table in TABLES for hold in self.holds(table))
 
     # -- all of it ----------------------------------------------------------------------------------------
 

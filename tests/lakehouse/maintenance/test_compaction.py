@@ -13,7 +13,7 @@ from kept_tables import append, events, new_store
 from pyspark.sql import SparkSession
 
 from lakehouse.commits import Commit
-from lakehouse.contracts import SilverEvents
+from lakehouse.contracts import SilverDuplicates, SilverEvents
 from lakehouse.maintenance.compaction import Compaction, Tiers, compact, next_compaction
 from lakehouse.maintenance.log import Log
 from lakehouse.store import TableStore
@@ -93,6 +93,18 @@ def test_what_is_left_in_a_partition_that_is_idle_is_put_together(tmp_path: Path
 
     assert files(store) == {MONDAY: 1, TUESDAY: 1}
     assert step(store, Tiers(many=10), an_hour_later) is None
+
+
+def test_a_table_without_partitions_is_one(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    for batch in range(3):
+        copies = events(batch, 1).select([str(column) for column in SilverDuplicates.columns()])
+        store.append(SilverDuplicates, copies, Commit("silver", 0, batch))
+
+    due = next_compaction(store.at_head(SilverDuplicates), Tiers(many=2), datetime.now(UTC))
+    assert due is not None
+    assert (due.partition, due.where) == ((), "the table")
+    assert compact(store.at_head(SilverDuplicates), due).removed == 3
 
 
 def test_a_row_is_rewritten_a_bounded_number_of_times(tmp_path: Path) -> None:

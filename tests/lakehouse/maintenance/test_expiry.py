@@ -21,8 +21,8 @@ from lakehouse.maintenance.log import Log
 from lakehouse.maintenance.upkeep import HistoryExpired, Upkeep
 from lakehouse.store import TableStore
 
-AT_ONCE = 0.0001
-"""Hours of time travel, less than a second: whatever no reader holds has expired."""
+AT_ONCE = 0.000001
+"""Hours of time travel, some milliseconds: whatever no reader holds has expired."""
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
@@ -216,7 +216,7 @@ from kept_tables import append, new_store
 from lakehouse.contracts import SilverEvents
 from lakehouse.maintenance.upkeep import Upkeep
 
-store = new_store(Path(sys.argv[1]), time_travel_hours=0.0001, compact_files=2)
+store = new_store(Path(sys.argv[1]), time_travel_hours=0.000001, compact_files=2)
 upkeep = Upkeep(store, [], log=print)
 print("ready", flush=True)
 while True:

@@ -96,7 +96,7 @@ def test_the_day_ends_at_midnight_though_its_snapshot_is_taken_later(shop: Shop)
 
 
 def test_a_day_without_a_change_and_a_compaction_copy_nothing(shop: Shop) -> None:
-    count_views(shop.store, at("01 09:00"), ann=1)
+    shop.count("01 09:00", ann=1)
     shop.count("01 09:00", new_users=True, bob=1)
     shop.now = at("02 00:10")
     shop.take()
