@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lakehouse.faultpoints import POINTS
 from lakehouse.settings import Settings
 from silver.predicates import EVENT_ID_REUSED, predicates
 
 SETTINGS_PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+RELIABILITY_PAGE = SETTINGS_PAGE.with_name("reliability.md")
 
 
 def test_every_setting_stands_in_the_docs_with_its_default_and_meaning() -> None:
@@ -25,3 +27,10 @@ def test_every_reason_for_refusing_a_message_stands_in_the_docs() -> None:
     reasons = [predicate.reason for predicate in predicates(Settings())] + [EVENT_ID_REUSED]
     for reason in reasons:
         assert f"| `{reason.partition(':')[0]}{':FIELD' if ':' in reason else ''}` |" in page
+
+
+def test_every_fault_point_stands_in_the_docs_with_what_it_means() -> None:
+    page = RELIABILITY_PAGE.read_text()
+
+    for name, meaning in POINTS.items():
+        assert f"| `{name}` | {meaning} |" in page
