@@ -12,12 +12,15 @@ from bronze.transforms import received
 from bronze.watch import TopicWatch
 from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.faultpoints import reach
-from lakehouse.stages import Context, Stage, utc_now
+from lakehouse.stages import Context, EngineLost, Stage, utc_now
 from lakehouse.store import Frame
 from lakehouse.streams import QueryStage
-from lakehouse.topic import ensure_topic, topic_id
+from lakehouse.topic import ensure_topic
+
+BROKER_LIMIT_MS = 15_000
+"""How long Spark waits for an answer of the broker."""
 
 
 def stages(context: Context) -> list[Stage]:
@@ -35,20 +38,37 @@ class BronzeStage(QueryStage):
     name = "bronze"
     target = BronzeEvents
 
-    def open(self) -> None:
-        bootstrap, topic = self.context.endpoints.kafka, self.context.settings.topic
-        for difference in ensure_topic(bootstrap, self.context.settings):
-            self.context.log(difference)
-        self.source_id = topic_id(bootstrap, topic)
-        self.watch = TopicWatch(bootstrap, topic)
-        super().open()
-        if self.last is not None and self.last.offsets and not self._of_this_topic(self.last):
-            # Its offsets start again, so the checkpoint means nothing; nothing of the old topic is left to read.
-            self.context.log(f"topic {topic} was made anew: it is read from its beginning as source {self.source_id}")
-            self.begin_generation()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.source_id = ""
+        """The topic's id; empty until Kafka has been asked for the first time."""
+        self._watch: TopicWatch | None = None
 
-    def _of_this_topic(self, commit: Commit) -> bool:
-        return any(name.startswith(f"{self.source_id}/") for name in commit.offsets)
+    @property
+    def watch(self) -> TopicWatch:
+        """Made, with the topic, at first use: where Kafka is away at the start, only this stage waits."""
+        if self._watch is None:
+            bootstrap, settings = self.context.endpoints.kafka, self.context.settings
+            for difference in ensure_topic(bootstrap, settings):
+                self.context.log(difference)
+            self._watch = TopicWatch(bootstrap, settings.topic)
+        return self._watch
+
+    def _follow(self, source_id: str) -> None:
+        """Reads the topic ``source_id`` from now on: from its beginning, unless bronze holds a part of it."""
+        if source_id == self.source_id:
+            return
+        topic = f"topic {self.context.settings.topic}"
+        known = self.last is not None and _holds(self.last, source_id)
+        if known and self.source_id:
+            raise Unavailable(f"Kafka answers for {topic} as it was before it was made anew")
+        at_start, self.source_id = not self.source_id, source_id
+        if at_start and self.last is None:
+            self.checkpoint.remove()  # what it has planned may be of another topic, and nothing of it is in bronze
+        elif not known and (self.last is None or self.last.offsets):
+            # Its offsets start again, so the checkpoint means nothing; nothing of the old topic is left to read.
+            self.context.log(f"{topic} was made anew: it is read from its beginning as source {source_id}")
+            self.begin_generation()
 
     def taken(self) -> dict[int, int]:
         """For each partition of this topic the next offset to take."""
@@ -66,20 +86,30 @@ class BronzeStage(QueryStage):
         return sum(max(0, end - max(taken.get(p, 0), first)) for p, (first, end) in self.watch.offsets().items())
 
     def has_work(self) -> bool:
+        self._follow(self.watch.topic_id())
         taken = self.taken()
         offsets = self.watch.offsets()
         for partition, offset in taken.items():
             if partition in offsets and offset > offsets[partition][1]:
                 raise LakehouseError(
                     f"topic {self.context.settings.topic}: partition {partition} ends at {offsets[partition][1]}, but "
-                    f"bronze has taken up to {offset}: the topic was made anew or lost messages; restart the stack to "
-                    "have it read as a new source"
+                    f"bronze has taken up to {offset}: Kafka has lost messages that bronze holds; to go on, delete the "
+                    "topic and have it made anew, and bronze reads it as a new source"
                 )
         return any(end > max(taken.get(p, 0), first) for p, (first, end) in offsets.items())
 
+    def run(self) -> None:
+        try:
+            super().run()
+        except EngineLost:
+            raise
+        except Exception:
+            self.watch.offsets()  # where the broker does not answer, that is the reason
+            raise
+
     def source(self, after: Commit | None) -> DataFrame:
         starting = "earliest"
-        if after is not None and self._of_this_topic(after):
+        if after is not None and _holds(after, self.source_id):
             partitions = {str(p): -2 for p in self.watch.offsets()} | {str(p): o for p, o in self.taken().items()}
             starting = json.dumps({self.context.settings.topic: partitions})
         return (
@@ -89,6 +119,10 @@ class BronzeStage(QueryStage):
             .option("startingOffsets", starting)
             .option("includeHeaders", "true")
             .option("failOnDataLoss", "true")
+            # A broker that goes away in the midst of a batch: Spark's two minutes would be silver's and gold's as well.
+            .option("kafkaConsumer.pollTimeoutMs", BROKER_LIMIT_MS)
+            .option("kafka.default.api.timeout.ms", BROKER_LIMIT_MS)
+            .option("kafka.request.timeout.ms", BROKER_LIMIT_MS)
             .option("maxOffsetsPerTrigger", self.context.settings.max_events_per_batch)
             .load()
         )
@@ -97,6 +131,8 @@ class BronzeStage(QueryStage):
         reach("before-bronze-commit")
         messages = received(rows, self.source_id, utc_now())
         with self.context.store.gathered(messages, self.context.settings.max_events_per_batch) as gathered:
+            if self.watch.topic_id() != self.source_id:  # asked after the rows were read: they are of this topic
+                raise LakehouseError(f"topic {self.context.settings.topic} was made anew while it was read")
             ends, number = _ends(gathered)
             before = {} if self.last is None else dict(self.last.offsets)
             commit = commit.with_(
@@ -111,7 +147,12 @@ class BronzeStage(QueryStage):
 
     def close(self) -> None:
         super().close()
-        self.watch.close()
+        if self._watch is not None:
+            self._watch.close()
+
+
+def _holds(commit: Commit, source_id: str) -> bool:
+    return any(name.startswith(f"{source_id}/") for name in commit.offsets)
 
 
 def _ends(messages: Frame) -> tuple[dict[int, int], int]:

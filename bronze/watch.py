@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+import uuid
 
-from lakehouse.errors import LakehouseError
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from lakehouse.errors import Unavailable
 
 TIMEOUT_S = 5.0
 
 
 class TopicWatch:
-    """Offsets of one topic over one kept connection (a new one for each look would cost 100 ms)."""
+    """One topic over kept connections (a new one for each look would cost 100 ms).
+
+    Each method raises Unavailable where the broker does not answer or has no such topic.
+    """
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._bootstrap = bootstrap
@@ -18,16 +24,24 @@ class TopicWatch:
         self._consumer = Consumer(
             {"bootstrap.servers": bootstrap, "group.id": "lakehouse-watch", "enable.auto.commit": False, "log_level": 0}
         )
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+    def topic_id(self) -> str:
+        """Kafka's UUID of the topic, as ``lakehouse.topic.topic_id`` gives it; 1 ms."""
+        try:
+            described = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=TIMEOUT_S)
+            found = described[self._topic].result().topic_id
+        except KafkaException as error:
+            raise self._unavailable(error) from None
+        most, least = found.get_most_significant_bits(), found.get_least_significant_bits()
+        return str(uuid.UUID(bytes=most.to_bytes(8, signed=True) + least.to_bytes(8, signed=True)))
 
     def offsets(self) -> dict[int, tuple[int, int]]:
-        """For each partition the first offset that Kafka keeps and the one that the next message gets.
-
-        Raises LakehouseError where the broker does not answer or has no such topic.
-        """
+        """For each partition the first offset that Kafka keeps and the one that the next message gets."""
         try:
             found = self._consumer.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
             if found.error is not None:
-                raise LakehouseError(f"Kafka at {self._bootstrap} has no topic {self._topic}: {found.error.str()}")
+                raise KafkaException(found.error)
             offsets = {}
             for partition in sorted(found.partitions):
                 place = TopicPartition(self._topic, partition)
@@ -35,9 +49,18 @@ class TopicWatch:
                 offsets[partition] = (int(low), int(high))
             return offsets
         except KafkaException as error:
-            raise LakehouseError(
-                f"Kafka at {self._bootstrap} does not answer ({error.args[0].str()}); events wait there until it does"
-            ) from None
+            raise self._unavailable(error) from None
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _unavailable(self, error: KafkaException) -> Unavailable:
+        reason: KafkaError = error.args[0]
+        if reason.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return Unavailable(
+                f"Kafka at {self._bootstrap} has no topic {self._topic} any more; `lakehouse produce` makes it, and it "
+                "is then read from its beginning"
+            )
+        return Unavailable(
+            f"Kafka at {self._bootstrap} does not answer ({reason.str()}); events wait there until it does"
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
+from contextlib import suppress
 
 from py4j.protocol import Py4JError
 from pyspark.errors import StreamingQueryException
@@ -124,6 +125,7 @@ class QueryStage(Stage):
         Nothing is written for it: until the new generation's first commit a restart finds the old one at the head
         of the table, finds its checkpoint unusable again, and does the same once more.
         """
+        self._end_query()
         if self.last is None:
             self.checkpoint.remove()
             return
@@ -177,6 +179,16 @@ class QueryStage(Stage):
         finally:
             self._turnstile.leave()
         self._turnstile.hold()
+
+    def _end_query(self) -> None:
+        """At once; a batch that Spark has planned is left behind."""
+        if self._query is None:
+            return
+        self._turnstile.close()
+        with suppress(StreamingQueryException, Py4JError):
+            self._query.stop()
+        self._query = None
+        self._turnstile = Turnstile()
 
     def close(self) -> None:
         """Ends the query, after Spark has noted its last batch: without that it would do it again, and skip it."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+MB = 1 << 20
 SIZE_MB = 2_048
 
 

@@ -50,6 +50,14 @@ def draw(seed: int, faults: Mapping[str, int], faults_per_round: tuple[int, int]
         yield Step(CHECK)
 
 
+def one_round(steps: Iterator[Step]) -> Iterator[Step]:
+    """``steps`` up to the first check, which is included."""
+    for step in steps:
+        yield step
+        if step.action == CHECK:
+            return
+
+
 def of_names(names: Iterable[str]) -> Iterator[Step]:
     """One batch, the named actions with a second before each, and a check."""
     yield Step(PRODUCE + Kind.SHUFFLED.value, messages=500)

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,16 +105,19 @@ class World:
 
 
 @contextmanager
-def opened(folder: Path, seed: int) -> Iterator[World]:
-    """A running stack under ``folder`` that nobody has hit yet; ended, with all its processes, at the end."""
+def opened(folder: Path, seed: int, variables: Mapping[str, str] | None = None) -> Iterator[World]:
+    """A running stack under ``folder`` that nobody has hit yet; ended, with all its processes, at the end.
+
+    ``variables`` are settings beyond those that every run has.
+    """
     with ExitStack() as held:
         reason = why_not_mountable(folder / "home")
         disk = None if reason else held.enter_context(mounted(folder / "home"))
         home = Home(folder / "home")
         ports = dict(zip(("KAFKA", "POSTGRES", "API", "DASHBOARD"), _free_ports(4), strict=True))
         # Fixed, so that a stack that is started again answers where the messages are sent to.
-        variables = {f"LAKEHOUSE_{name}_PORT": str(port) for name, port in ports.items()}
-        shop = Shop(home.root, variables | SETTINGS)
+        addresses = {f"LAKEHOUSE_{name}_PORT": str(port) for name, port in ports.items()}
+        shop = Shop(home.root, addresses | SETTINGS | dict(variables or {}))
         held.callback(_end, shop)
         flow = Flow(f"127.0.0.1:{ports['KAFKA']}", TOPIC)
         world = World(shop, home, flow, Messages(seed), disk, reason)

@@ -1,7 +1,8 @@
 """A writer in a process of its own that can be told at which point to die: ``python -m tests.faults.writer_process``.
 
-It opens the writer of the home in the settings, on the servers that the home's endpoints name. Each line that it reads
-names a fault point to arm from then on; at the end of its input it stops in order.
+It starts Spark, and opens the writer of the home in the settings once it is told to, on the servers that the home's
+endpoints name. Its input: a first line, which may name a fault point, opens it; each further line names a point to arm
+from then on; at the end of its input it stops in order.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lakehouse.settings import Settings, load_settings
 
 
 class WriterProcess:
-    """Runs the above."""
+    """Runs the above. Spark takes longer to start than all that follows, so one is made while another still runs."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self.log = log
@@ -35,13 +36,19 @@ class WriterProcess:
         """None while it runs; minus the signal's number where one ended it."""
         return self._process.poll()
 
+    def open(self, fault_point: str = "") -> None:
+        """Lets it open the home, with a point armed from the beginning; returns at once."""
+        self.arm(fault_point)
+
     def arm(self, point: str) -> None:
-        self._process.stdin.write(f"{point}\n")  # type: ignore[union-attr]
-        self._process.stdin.flush()  # type: ignore[union-attr]
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{point}\n")
+        self._process.stdin.flush()
 
     def ask_to_stop(self) -> None:
         """Returns at once."""
-        self._process.stdin.close()  # type: ignore[union-attr]
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def wait(self, limit_s: float) -> int:
         """Waits for its end and returns the exit code; one that does not end is killed."""
@@ -54,11 +61,19 @@ class WriterProcess:
 
 def main() -> None:
     from lakehouse import faultpoints
+    from lakehouse.embedded import jars
+    from lakehouse.embedded.java import find_java
     from lakehouse.endpoints import Endpoints
     from lakehouse.home import Home
+    from lakehouse.spark import build_session
     from lakehouse.writer import open_writer
 
     settings = load_settings()
+    build_session(settings, jars.spark(settings), find_java(settings).home)
+    opening = sys.stdin.readline()
+    if not opening:
+        return
+    settings = settings.model_copy(update={"fault_point": opening.strip() or None})
     with open_writer(settings, Endpoints.load(Home(settings.home)), lambda line: print(line, flush=True)):  # noqa: T201
         for line in sys.stdin:
             faultpoints.arm(line.strip())
