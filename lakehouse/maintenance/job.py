@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts import TABLES
+from lakehouse.embedded.waiting import until
 from lakehouse.errors import LakehouseError
 from lakehouse.jobs import Progress
 from lakehouse.maintenance.upkeep import HistoryExpired, Outcome, PartitionCompacted
@@ -15,7 +16,8 @@ from lakehouse.maintenance.upkeep import HistoryExpired, Outcome, PartitionCompa
 if TYPE_CHECKING:
     from lakehouse.writer import Writer
 
-FIRST_ROUND_S = 60.0
+CATCH_UP_S = 10.0
+"""How long it waits for a reader that holds a table: one that is only late lets go by then."""
 TURN_S = 0.1
 """How long small steps may follow each other before a round has its turn."""
 
@@ -31,11 +33,12 @@ def maintain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -
     if unknown:
         raise LakehouseError(f"maintain: there is no table {unknown[0]}; there are {', '.join(known)}")
     dry_run = bool(arguments.get("dry_run"))
-    # Until the first round is done a mirror has not asked Postgres what it has taken.
-    writer.runner.wait_for_round(0, FIRST_ROUND_S)
+    tables = [known[name] for name in names] or TABLES
+    # Where the writer has just begun, its streams have yet to find out what they have taken, and to take the rest.
+    until(lambda: not any(writer.upkeep.held_by_streams(table) for table in tables), CATCH_UP_S)
     began, longest = time.monotonic(), 0.0
     done: dict[str, list[dict[str, Any]]] = {"snapshots": [], "compactions": [], "expired": []}
-    steps = writer.upkeep.steps([known[name] for name in names] or TABLES, dry_run=dry_run)
+    steps = writer.upkeep.steps(tables, dry_run=dry_run)
     while True:
         with writer.runner.turn:
             turn_began = time.monotonic()
@@ -54,10 +57,10 @@ def maintain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -
 
 def _within(steps: Iterator[Outcome], seconds: float) -> Iterator[Outcome]:
     """Does steps until so much time has gone, and at least one if there is one."""
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     for outcome in steps:
         yield outcome
-        if time.monotonic() >= until:
+        if time.monotonic() >= deadline:
             return
 
 

@@ -79,10 +79,8 @@ class Log:
     def newest_change(self, up_to: int) -> int | None:
         """The newest version that brought, changed or removed rows, of those up to ``up_to``; None where none did."""
         for number in reversed(self.commits()):
-            if number <= up_to:
-                version = read_version(self.table, number)
-                if version.rows or not version.only_appends:
-                    return number
+            if number <= up_to and read_version(self.table, number).changes_rows:
+                return number
         return None
 
     def _has_account(self, version: int) -> bool:

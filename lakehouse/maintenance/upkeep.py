@@ -93,6 +93,10 @@ class Upkeep:
         """The readers that need more of a table than the horizon keeps."""
         return tuple(holds(self.store, table, self._readers, self.horizon))
 
+    def held_by_streams(self, table: type[Table]) -> tuple[Hold, ...]:
+        """Those of them that are streams."""
+        return tuple(holds(self.store, table, self.streams, self.horizon))
+
     @property
     def _readers(self) -> tuple[Reader, ...]:
         return (*self.streams, *self.snapshots)
