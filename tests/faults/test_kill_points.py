@@ -38,7 +38,7 @@ from tests.faults.writer_process import WriterProcess
 from tests.pipeline.judge import summarise
 from tests.pipeline.shop_stack import Shop
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SEED = 20260201
 LIMIT_S = 120.0

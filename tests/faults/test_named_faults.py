@@ -26,7 +26,7 @@ from tests.faults.plan import Step
 from tests.faults.world import World, opened
 from tests.pipeline.judge import summarise
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 LIMIT_S = 90.0
 SEED = 20260202
@@ -114,7 +114,8 @@ def test_postgres_away_holds_up_its_mirrors_only(world: World) -> None:
     assert {stream(status, name)["error"] for name in ("bronze", "silver", "gold")} == {None}
     assert status["writer"]["state"] == "waiting"
     assert "raw_events waiting since" in in_words
-    assert "raw_events: Postgres at 127.0.0.1:" in refused
+    assert refused.startswith("lakehouse: postgres of the stack under ")
+    assert "does not answer" in refused
     check(world)
 
 
@@ -164,7 +165,7 @@ def test_a_stage_that_fails_again_and_again_stops_with_an_alarm_and_a_restart_me
     assert status["writer"]["state"] == "alarm"
     assert status["writer"]["alarms"] == [f"gold: {error}"]
     assert "ALARM: gold: stopped after 4 attempts" in in_words
-    assert refused.startswith("lakehouse: drain: gold: stopped after 4 attempts")
+    assert "lakehouse: drain: gold: stopped after 4 attempts" in refused
 
     world.shop.run("down")
     shutil.rmtree(world.home.checkpoints / "bronze")
