@@ -22,7 +22,7 @@ def short_of_disk(folder: Path, least_mb: int) -> str | None:
     free = shutil.disk_usage(folder).free // MB
     if free >= least_mb:
         return None
-    return f"the disk of {folder} has {free:,} MB left, less than LAKEHOUSE_MIN_FREE_DISK_MB={least_mb:,}"
+    return f"the disk of {folder} has {free:,} MB left, less than LAKEHOUSE_MIN_FREE_DISK_MB={least_mb}"
 
 
 def full_disk(folder: Path) -> str | None:

@@ -18,6 +18,8 @@ from lakehouse.stages import EngineLost, Lane, Stage, utc_now
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
+LONGEST_OUTAGE_RETRY_S = 10.0
+"""To ask a server whether it is back costs nothing; what waits for it should not wait much longer than it was away."""
 IDLE_POLL_S = 0.1
 
 WAITING = "waiting"
@@ -185,7 +187,8 @@ class Runner:
             self.log(f"{stage.name}: {state.error}")
             return
         state.state = WAITING
-        pause = min(FIRST_RETRY_S * 2 ** (state.failures - 1), LONGEST_RETRY_S)
+        longest = LONGEST_OUTAGE_RETRY_S if isinstance(error, Unavailable) else LONGEST_RETRY_S
+        pause = min(FIRST_RETRY_S * 2 ** (state.failures - 1), longest)
         state.retry_at = self.clock() + pause
         self.log(f"{stage.name}: failed ({state.failures}), again in {pause:g} s: {state.error}")
 

@@ -34,6 +34,7 @@ def events(spark: SparkSession, *rows: tuple[str, str, str, str | None]) -> Data
             "offset": offset,
             "kafka_timestamp": at(time),
             "event_date": at(time).date(),
+            "arrival": "on_time",
         }
         values.append(tuple(known.get(name) for name in schema.names))
     return spark.createDataFrame(values, schema)
