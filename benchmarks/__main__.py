@@ -146,6 +146,7 @@ def growth(
     ),
     small: Annotated[int, typer.Option(min=1, metavar="N", help="Events in a micro-batch that is timed.")] = 3_000,
     small_batches: Annotated[int, typer.Option(min=1, metavar="N", help="So many at each look.")] = 20,
+    warm_up: Annotated[int, typer.Option(min=0, metavar="N", help="So many before any is timed.")] = 40,
     only: Annotated[
         str, typer.Option(metavar="PART", help="Only this part: 'in order', '1 % a week late' or 'commits'.")
     ] = "",
@@ -163,7 +164,12 @@ def growth(
     options = growth_benchmark.QUICK
     if not quick:
         options = growth_benchmark.Options(
-            events=events, step=step, commits=_whole_numbers(commits), small=small, small_batches=small_batches
+            events=events,
+            step=step,
+            commits=_whole_numbers(commits),
+            small=small,
+            small_batches=small_batches,
+            warm_up=warm_up,
         )
     if only:
         options = replace(options, parts=(only,))

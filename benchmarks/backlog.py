@@ -105,7 +105,7 @@ class BacklogResult:
     rows: Mapping[str, int]
     """Rows of each Delta table."""
     stage_seconds: Mapping[str, float]
-    """Of the lakehouse's first run: how long each stage had the turn."""
+    """Of the lakehouse's first run: how long each stage was at work; the mirrors beside the tables."""
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ class Look:
     """Events, or versions of each table, when the look began."""
     grown_s: float
     """What the step to it took; in events, the whole pipeline; in commits, only the making of log entries."""
+    open_s: float | None
+    """How long the writer took to open before it, Spark's session included; None where it was open already."""
     batch_s: tuple[float, ...]
     """Each micro-batch: from rows in bronze to rows in Postgres, all stages."""
     stage_s: Mapping[str, float]
@@ -92,7 +94,7 @@ class Part:
     """Of the history: ``million events`` or ``thousand commits``."""
     looks: tuple[Look, ...]
     after_upkeep: Look | None
-    """The same size again after `maintain`, where the writer knows that job."""
+    """The last size again, after `lakehouse maintain`."""
     batch_slope: Slope | None
     """Seconds of a micro-batch, for each unit of history."""
     event_slope: Slope | None

@@ -1,7 +1,7 @@
 """``python -m benchmarks.growth_run``: grows the history under one writer and times micro-batches on the way.
 
 Bronze is given its rows by the store, as the first stage gives them; everything after it is the writer's own: its
-stages, its mirrors, its upkeep, in rounds that are driven from here with the runner's turn held.
+stages, its mirrors, its upkeep, in rounds that are driven from here with the writer's turn held.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from importlib.metadata import entry_points
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,21 +28,36 @@ from lakehouse.contracts import TABLES, BronzeEvents
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
 from lakehouse.settings import load_settings
+from lakehouse.stages import Lane
 from lakehouse.writer import Writer, open_writer
 
 QUERY: Final = "growth"
+POLL_S: Final = 0.002
+REOPENED_WARM_UP: Final = 5
 COMMIT_EVERY_S: Final = 1.5
 """Made log entries are so far apart in time, as the writer's own are by default."""
 
 
 class Grower:
-    """Feeds bronze and drives the rounds of ``writer``; the turn is held by the caller."""
+    """Feeds bronze and drives the rounds of a writer."""
 
-    def __init__(self, writer: Writer, shape: Shape) -> None:
-        self._writer = writer
+    def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._batches = 0
+        self._writer: Writer
         self.events = 0
+
+    @contextmanager
+    def driving(self, writer: Writer) -> Iterator[None]:
+        """Within the block the writer's turn is held, and its rounds are driven from here."""
+        self._writer = writer
+        with writer.runner.turn:
+            yield
+
+    def warm_up(self, batches: int, rows: int) -> None:
+        """Batches that nobody times."""
+        for _ in range(batches):
+            self.batch(rows)
 
     def batch(self, rows: int) -> tuple[float, Mapping[str, float], float]:
         """Brings ``rows`` events from bronze to Postgres: seconds in all, by stage, and of the pause after it."""
@@ -53,22 +67,23 @@ class Grower:
         self._writer.context.store.append(BronzeEvents, table, commit)
         self._batches += 1
         stages = self._writer.runner.stages
-        by_stage = dict.fromkeys((stage.name for stage in stages), 0.0)
+        before = {stage.name: stage.state.batch_id for stage in stages}
         began = time.perf_counter()
-        while any(stage.has_work() for stage in stages):
-            before = {stage.name: stage.state.batch_id for stage in stages}
-            self._writer.runner.round()
+        while left := [stage for stage in stages if stage.has_work()]:
+            if any(stage.lane is Lane.tables for stage in left):
+                self._writer.runner.round()
+            else:
+                time.sleep(POLL_S)  # the mirrors go round by themselves
             for stage in stages:
                 if stage.state.failures:
                     raise RuntimeError(f"{stage.name}: {stage.state.error}")
-                if stage.state.batch_id != before[stage.name]:
-                    by_stage[stage.name] += stage.state.batch_seconds
         seconds = time.perf_counter() - began
+        by_stage = {s.name: s.state.batch_seconds for s in stages if s.state.batch_id != before[s.name]}
         began = time.perf_counter()
         self._writer.runner.after_round()
         return seconds, by_stage, time.perf_counter() - began
 
-    def look(self, history: int, grown_s: float, small: int, count: int) -> dict[str, Any]:
+    def look(self, history: int, grown_s: float, small: int, count: int, open_s: float | None = None) -> dict[str, Any]:
         """Times ``count`` micro-batches of ``small`` events: a benchmarks.growth.Look, as JSON."""
         seconds, pauses = [], []
         by_stage: defaultdict[str, list[float]] = defaultdict(list)
@@ -82,6 +97,7 @@ class Grower:
         return {
             "history": history,
             "grown_s": round(grown_s, 3),
+            "open_s": None if open_s is None else round(open_s, 3),
             "batch_s": seconds,
             "stage_s": {name: round(statistics.median(took), 4) for name, took in by_stage.items()},
             "upkeep_s": round(max(pauses), 4),
@@ -92,42 +108,89 @@ class Grower:
         }
 
 
-def by_events(grower: Grower, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A look after each step of events."""
-    while grower.events < options["events"]:
-        began, goal = time.perf_counter(), grower.events + options["step"]
-        while grower.events < goal:
-            grower.batch(min(options["large"], goal - grower.events))
-        grown_s = time.perf_counter() - began
-        yield grower.look(grower.events, grown_s, options["small"], options["small_batches"])
+class Run:
+    """One part of the benchmark."""
+
+    def __init__(self, options: Mapping[str, Any], shape: Shape) -> None:
+        self._options = options
+        self._settings = load_settings()
+        self._home = Home(self._settings.home)
+        self._endpoints = Endpoints.load(self._home)
+        self._grower = Grower(shape)
+        self.looks: list[dict[str, Any]] = []
+        self.after_upkeep: dict[str, Any] | None = None
+
+    def by_events(self) -> None:
+        """A look after each step of events, all under one writer."""
+        options, grower = self._options, self._grower
+        with self._opened() as writer:
+            with grower.driving(writer):
+                grower.warm_up(options["warm_up"], options["small"])
+                while grower.events < options["events"]:
+                    began, goal = time.perf_counter(), grower.events + options["step"]
+                    while grower.events < goal:
+                        grower.batch(min(options["large"], goal - grower.events))
+                    self._look(grower.events, time.perf_counter() - began)
+            self._maintain(writer)
+
+    def by_commits(self) -> None:
+        """A look after each number of versions; between two of them the writer is closed, for nobody may read a log
+        while entries are put into it."""
+        options, grower = self._options, self._grower
+        with self._opened() as writer, grower.driving(writer):
+            grower.warm_up(options["warm_up"], options["small"])
+        for goal in options["commits"]:
+            began = time.perf_counter()
+            for table in TABLES:
+                lengthen_log(self._home.table(table.name), goal)
+            grown_s, began = time.perf_counter() - began, time.perf_counter()
+            with self._opened() as writer:
+                open_s = time.perf_counter() - began
+                with grower.driving(writer):
+                    # The first takes note of all the versions that brought nothing.
+                    grower.warm_up(REOPENED_WARM_UP, options["small"])
+                    self._look(goal, grown_s, open_s)
+                if goal == options["commits"][-1]:
+                    self._maintain(writer)
+
+    def _opened(self) -> AbstractContextManager[Writer]:
+        return open_writer(self._settings, self._endpoints, _say)
+
+    def _look(self, history: int, grown_s: float, open_s: float | None = None) -> None:
+        look = self._grower.look(history, grown_s, self._options["small"], self._options["small_batches"], open_s)
+        self.looks.append(look)
+        _say(f"{history:,}: {statistics.median(look['batch_s']):.3f} s a micro-batch")
+
+    def _maintain(self, writer: Writer) -> None:
+        writer.run_job("maintain", {}, _say)
+        with self._grower.driving(writer):
+            self.after_upkeep = self._grower.look(
+                self.looks[-1]["history"], 0.0, self._options["small"], self._options["small_batches"]
+            )
 
 
-def by_commits(grower: Grower, home: Home, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A look after each number of versions that every table is brought to."""
-    for goal in options["commits"]:
-        began = time.perf_counter()
-        for table in TABLES:
-            _lengthen_log(home.table(table.name), goal)
-        grown_s = time.perf_counter() - began
-        grower.batch(options["small"])  # takes note of all the versions that brought nothing
-        yield grower.look(goal, grown_s, options["small"], options["small_batches"])
-
-
-def _lengthen_log(path: Path, versions: int) -> None:
+def lengthen_log(path: Path, versions: int) -> None:
     """Brings the table's log to ``versions`` versions by entries that change nothing, and makes a checkpoint.
 
-    As many micro-batches would take days. The entries are dated as if one had been made every 1.5 s until now, so that
-    upkeep takes the old ones for as old as they would be.
+    As many micro-batches would take days. Each says of itself what the newest real one said, so that the table's
+    account stays what it is, and is dated as if one had been made every 1.5 s until now, so that upkeep takes the old
+    ones for as old as they would be.
     """
-    first = DeltaTable(str(path)).version() + 1
-    now = time.time()
-    for number in range(first, versions):
+    newest = DeltaTable(str(path)).version()
+    log, now = path / "_delta_log", time.time()
+    info = _commit_info(log / f"{newest:020}.json")
+    for number in range(newest + 1, versions):
         at = now - (versions - number) * COMMIT_EVERY_S
-        entry = path / "_delta_log" / f"{number:020}.json"
-        info = {"timestamp": int(at * 1000), "operation": "WRITE", "operationParameters": {}, "engineInfo": QUERY}
-        entry.write_text(json.dumps({"commitInfo": info}) + "\n")
+        entry = log / f"{number:020}.json"
+        entry.write_text(json.dumps({"commitInfo": info | {"timestamp": int(at * 1000)}}) + "\n")
         os.utime(entry, (at, at))
     DeltaTable(str(path)).create_checkpoint()
+
+
+def _commit_info(entry: Path) -> dict[str, Any]:
+    actions = [json.loads(line) for line in entry.read_text().splitlines() if line]
+    infos: list[dict[str, Any]] = [action["commitInfo"] for action in actions if "commitInfo" in action]
+    return infos[0] if infos else {"operation": "WRITE", "operationParameters": {}}
 
 
 def _memory_mib() -> dict[str, float]:
@@ -146,25 +209,13 @@ def _memory_mib() -> dict[str, float]:
 
 def main() -> None:
     plan = json.loads(os.environ["GROWTH"])
-    options, shape = plan["options"], Shape(**plan["shape"])
-    settings = load_settings()
-    home = Home(settings.home)
-    looks = []
-    after = None
+    run = Run(plan["options"], Shape(**plan["shape"]))
     began = time.monotonic()
-    with open_writer(settings, Endpoints.load(home), _say) as writer:
-        grower = Grower(writer, shape)
-        with writer.runner.turn:
-            for _ in range(options["warm_up"]):
-                grower.batch(options["small"])
-            for look in by_commits(grower, home, options) if plan["commits"] else by_events(grower, options):
-                looks.append(look)
-                _say(f"{look['history']:,}: {statistics.median(look['batch_s']):.3f} s a micro-batch")
-        if entry_points(group="lakehouse.jobs", name="maintain"):
-            writer.run_job("maintain", {}, _say)
-            with writer.runner.turn:
-                after = grower.look(looks[-1]["history"], 0.0, options["small"], options["small_batches"])
-        tell(round(time.monotonic() - began, 3), looks=looks, after_upkeep=after)
+    if plan["commits"]:
+        run.by_commits()
+    else:
+        run.by_events()
+    tell(round(time.monotonic() - began, 3), looks=run.looks, after_upkeep=run.after_upkeep)
 
 
 def _say(line: str) -> None:

@@ -85,15 +85,14 @@ class Stack:
 
 
 @contextmanager
-def fresh_home(work: Path, name: str, *, keep: bool = False) -> Iterator[Home]:
-    """An empty home under ``work``, removed at the end unless it is to be kept."""
+def fresh_home(work: Path, name: str) -> Iterator[Home]:
+    """An empty home under ``work``, removed at the end."""
     folder = work / name
     shutil.rmtree(folder, ignore_errors=True)
     try:
         yield Home(folder.resolve()).make()
     finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -1,0 +1,112 @@
+"""The report is made of the results' JSON and of nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks import report
+from lakehouse.errors import LakehouseError
+
+RESULTS = Path(__file__).parent / "results.json"
+"""Small results of every benchmark; of the peers one could not be installed."""
+
+
+@pytest.fixture
+def documents() -> dict[str, Any]:
+    documents: dict[str, Any] = copy.deepcopy(report.gather([RESULTS]))
+    return documents
+
+
+def test_a_row_for_each_rate_and_table(documents: dict[str, Any]) -> None:
+    page = report.render(documents)
+
+    assert "| 200 | 200 | `raw_events` | 2.81 s | 5.64 s | 6.21 s | 6.35 s | 30 | 0 | -3.37 s |" in page
+
+
+def test_a_contender_that_failed_is_said_with_its_reason(documents: dict[str, Any]) -> None:
+    page = report.render(documents)
+
+    assert "| quixstreams | failed | - | - | - |" in page
+    assert "- quixstreams failed: it could not be installed: no such version" in page
+
+
+def test_a_wrong_result_is_said_before_any_speed_is_believed(documents: dict[str, Any]) -> None:
+    assert "**The result is right.**" in report.render(documents)
+
+    documents["backlog"]["result"]["proof"]["gold_rows_wrong"] = 3
+
+    assert "**The result is wrong.**" in report.render(documents)
+
+
+def test_a_slope_has_its_interval(documents: dict[str, Any]) -> None:
+    page = report.render(documents)
+
+    assert "- A micro-batch: +71.31 ms for each thousand commits (-249.75 to +309.75), which is none that" in page
+
+
+def test_memory_over_its_budget_stands_out(documents: dict[str, Any]) -> None:
+    assert "**over**" not in report.render(documents)
+
+    documents["footprint"]["result"]["idle"]["memory"]["api"]["peak"] = 900.0
+
+    assert "| api | 200 MiB | 900 MiB **over** |" in report.render(documents)
+
+
+def test_figures_of_a_quick_run_or_a_busy_machine_are_called_so(documents: dict[str, Any]) -> None:
+    page = report.render({"footprint": documents["footprint"]})
+    assert "A quick run, to see that it works: no figures to go by." in page
+    assert "Others kept 1.1 cores busy meanwhile: not a quiet machine." in page
+
+    page = report.render({"backlog": documents["backlog"]})
+    assert "quick run" not in page
+    assert "not a quiet machine" not in page
+
+
+def test_new_results_replace_those_of_before_and_others_are_kept(tmp_path: Path, documents: dict[str, Any]) -> None:
+    docs, results = tmp_path / "docs", tmp_path / "results"
+    docs.mkdir()
+    results.mkdir()
+    (docs / "benchmarks.json").write_bytes(RESULTS.read_bytes())
+    newer = documents["freshness"] | {"benchmark": "freshness", "format": 1, "seconds": 4321.0}
+    (results / "freshness.json").write_text(json.dumps(newer))
+
+    report.write(results, docs)
+
+    written = json.loads((docs / "benchmarks.json").read_text())["benchmarks"]
+    assert list(written) == ["freshness", "backlog", "growth", "footprint"]
+    assert written["freshness"]["seconds"] == 4321.0
+    assert written["backlog"] == documents["backlog"]
+    assert ElementTree.parse(docs / "benchmarks.svg").getroot().tag.endswith("svg")  # noqa: S314 (our own file)
+    assert "![The benchmarks in pictures](benchmarks.svg)" in (docs / "benchmarks.md").read_text()
+
+
+def test_the_same_results_give_the_same_report(tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "benchmarks.json").write_bytes(RESULTS.read_bytes())
+        report.write(tmp_path / "none", tmp_path / folder)
+
+    for name in ("benchmarks.json", "benchmarks.md", "benchmarks.svg"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("{", "is no JSON"), ('{"format": 0}', "is of another format")],
+)
+def test_a_result_that_cannot_be_read_is_named(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "backlog.json").write_text(text)
+
+    with pytest.raises(LakehouseError, match=rf"backlog\.json {reason}"):
+        report.write(tmp_path, tmp_path / "docs")
+
+
+def test_without_results_it_says_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(LakehouseError, match="python -m benchmarks all"):
+        report.write(tmp_path, tmp_path / "docs")
