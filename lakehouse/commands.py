@@ -49,7 +49,8 @@ def sql(
     home: HomeOption = None,
 ) -> None:
     """Query the Delta tables: bronze.user_events, silver.events, silver.duplicates, silver.quarantine,
-    gold.funnel_summary, gold.funnel_windows; as of any version or moment that is kept.
+    gold.funnel_summary, gold.funnel_windows; as of any version or moment that is kept. gold.funnel_summary_daily and
+    gold.funnel_windows_daily are gold as of the end of each day, further back.
 
     Only queries are taken, so nothing can be changed by mistake. Times are in UTC.
 
@@ -58,6 +59,7 @@ def sql(
       lakehouse sql "SELECT event_type, count(*) FROM silver.events GROUP BY 1"
       lakehouse sql "SELECT count(*) FROM silver.events VERSION AS OF 1"
       lakehouse sql "SELECT * FROM gold.funnel_summary TIMESTAMP AS OF '2026-01-01 12:00:00' LIMIT 5" --format csv
+      lakehouse sql "SELECT * FROM gold.funnel_windows_daily WHERE DATE '2026-01-01' BETWEEN valid_from AND valid_until"
     """
     from lakehouse.sessions import writer_for
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -74,7 +76,7 @@ class Upkeep:
     """Who held a table's history when the tables were last looked at."""
     error: str | None = None
     """Why the last step failed, if it did."""
-    _pass: Iterator[Outcome] | None = None
+    _pass: deque[Iterator[Outcome]] = field(default_factory=deque)
     _looked_into: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,35 +112,41 @@ class Upkeep:
     def between_rounds(self) -> None:
         """Does at most one step. It never raises: what is wrong with upkeep must not stop a stream."""
         now = self.clock()
+        if not self._pass and now < self._next_look:
+            return
         try:
-            if self._pass is not None:
-                if next(self._pass, None) is None:
-                    self._pass = None
-            elif now >= self._next_look:
-                self._look(now)
+            if self._pass:
+                if next(self._pass[0], None) is None:
+                    self._pass.popleft()
             else:
-                return
-            self.error = None
+                self._look(now)
         except Exception as error:
-            if self.error is None:
-                self.log(f"upkeep: failed, again in {RETRY_INTERVAL.seconds} s: {one_line(error)}")
-            self.error = one_line(error)
-            self._pass = None
-            self._next_look = now + RETRY_INTERVAL
+            self._failed(error, now)
+
+    def _failed(self, error: Exception, now: datetime) -> None:
+        """Goes on with the next part of a pass: on a full disk compaction fails, and VACUUM is what helps."""
+        if self._pass:
+            self._pass.popleft()
+        self._next_look = now + RETRY_INTERVAL
+        said, self.error = self.error, one_line(error)
+        if said != self.error:
+            self.log(f"upkeep: failed, again in {RETRY_INTERVAL.seconds} s: {self.error}")
 
     def _look(self, now: datetime) -> None:
         interval = self.store.settings.maintain_interval_minutes
         if interval and now >= self._next_pass:
-            self._pass = self.steps(TABLES)
+            self._pass.extend(self._parts(TABLES, dry_run=False))
             self._next_pass = now + timedelta(minutes=interval)
             return
         for table in TABLES:
             version = self.store.version(table)
             if version - self._looked_into.get(table.name, -LOOK_COMMITS) < LOOK_COMMITS:
                 continue
-            if self._compact(table) is not None:
+            if self._compact(table, set()) is not None:
+                self.error = None
                 return  # it is looked into again at the next round, for there may be more to do
             self._looked_into[table.name] = version
+        self.error = None
         self._next_look = now + LOOK_INTERVAL
         if now >= self._next_roll_call:
             self._next_roll_call = now + ROLL_CALL_INTERVAL
@@ -147,22 +155,24 @@ class Upkeep:
     # -- all of it ----------------------------------------------------------------------------------------
 
     def steps(self, tables: Sequence[type[Table]], *, dry_run: bool = False) -> Iterator[Outcome]:
-        """Does, one step for each outcome that is asked for, what is to be done for ``tables``, in this order:
+        """Does, one step for each outcome that is asked for, what is to be done for ``tables``."""
+        return chain.from_iterable(self._parts(tables, dry_run=dry_run))
+
+    def _parts(self, tables: Sequence[type[Table]], *, dry_run: bool) -> Iterator[Iterator[Outcome]]:
+        """What is to be done, in this order for each table:
 
         1. the daily snapshots that are due, which need versions that expire;
-        2. for each table compaction, whose old files stay for older versions;
-        3. then the removal of what no version within the horizon needs, so that it finds what step 2 left long ago.
+        2. the removal of what no version within the horizon needs;
+        3. compaction, whose old files stay for as long as those versions.
 
         A kill between any two leaves work for the next time and nothing half done.
         """
-        for snapshots in self.snapshots:
-            if snapshots.origin in tables:
-                yield from self._take(snapshots, dry_run=dry_run)
         for table in tables:
-            tried: set[Partition] = set()
-            while (compacted := self._compact(table, tried, dry_run=dry_run)) is not None:
-                yield compacted
+            for snapshots in self.snapshots:
+                if snapshots.origin is table:
+                    yield self._take(snapshots, dry_run=dry_run)
             yield self._expire(table, dry_run=dry_run)
+            yield self._compact_all(table, dry_run=dry_run)
 
     def _take(self, snapshots: DailySnapshots, *, dry_run: bool) -> Iterator[SnapshotTaken]:
         for day in snapshots.due():
@@ -170,11 +180,15 @@ class Upkeep:
         if not dry_run:
             snapshots.expire()
 
+    def _compact_all(self, table: type[Table], *, dry_run: bool) -> Iterator[PartitionCompacted]:
+        tried: set[Partition] = set()
+        while (compacted := self._compact(table, tried, dry_run=dry_run)) is not None:
+            yield compacted
+
     def _compact(
-        self, table: type[Table], tried: set[Partition] | None = None, *, dry_run: bool = False
+        self, table: type[Table], tried: set[Partition], *, dry_run: bool = False
     ) -> PartitionCompacted | None:
         """Compacts the partition that needs it most; ``tried`` takes those where no more can be done."""
-        tried = set() if tried is None else tried
         opened = self.store.at_head(table)
         while (step := next_compaction(opened, self.tiers, self.clock(), tried)) is not None:
             done = None if dry_run else compact(opened, step)
@@ -184,10 +198,10 @@ class Upkeep:
                 return PartitionCompacted(table.name, step, done)
         return None
 
-    def _expire(self, table: type[Table], *, dry_run: bool) -> HistoryExpired:
-        held_by = self.holds(table)
-        if held_by:
-            return HistoryExpired(table.name, Expired(), held_by)
+    def _expire(self, table: type[Table], *, dry_run: bool) -> Iterator[HistoryExpired]:
+        if held_by := self.holds(table):
+            yield HistoryExpired(table.name, Expired(), held_by)
+            return
         taken = [each.position for each in self._readers if each.origin is table and each.position is not None]
         opened, path = self.store.at_head(table), Path(self.store.path(table))
-        return HistoryExpired(table.name, expire(opened, path, self.horizon, taken, dry_run=dry_run), ())
+        yield HistoryExpired(table.name, expire(opened, path, self.horizon, taken, dry_run=dry_run), ())

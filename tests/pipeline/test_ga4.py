@@ -117,6 +117,15 @@ def test_copies_and_broken_lines_change_no_number(
     assert books["agrees"] and books["full"], books
 
 
+def test_maintained_tables_say_the_same(shop: Shop, expected: pl.DataFrame) -> None:
+    done = shop.ask("maintain")
+
+    assert not any(table["held_by"] for table in done["expired"]), done
+    assert_frame_equal(shop.gold(), expected)
+    books = shop.ask("audit", "--full")
+    assert books["agrees"], books
+
+
 def test_an_old_version_is_read_by_sql(shop: Shop) -> None:
     found = shop.run("sql", "SELECT count(*) AS n FROM silver.events VERSION AS OF 1", "--format", "json").stdout
 
@@ -128,6 +137,7 @@ def test_an_old_version_is_read_by_sql(shop: Shop) -> None:
     [
         ("DELETE FROM silver.events", "only queries are taken"),
         ("SELECT * FROM silver.evnets", "silver`.`evnets"),
+        ("SELECT * FROM silver.events VERSION AS OF 99999", "kept of silver.events: versions 0 to "),
     ],
 )
 def test_sql_refuses_in_one_line(shop: Shop, query: str, reason: str) -> None:

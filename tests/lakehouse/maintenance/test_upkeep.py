@@ -63,10 +63,11 @@ def test_the_pass_over_all_tables_does_one_step_in_each_round(tmp_path: Path) ->
     count_views(keeper.store, datetime(2026, 3, 1, 10, tzinfo=UTC), ann=1)
     versions = []
 
-    keeper.now += FIRST_PASS
-    for _ in range(20):
-        keeper.rounds(1, 0.1)
-        versions.append(keeper.store.version(SilverEvents))
+    for until_due in (FIRST_PASS, timedelta(hours=1)):
+        keeper.now += until_due
+        for _ in range(40):
+            keeper.rounds(1, 0.1)
+            versions.append(keeper.store.version(SilverEvents))
 
     assert keeper.files() == 1
     compacted, vacuumed = 4, 6  # VACUUM makes two commits
@@ -101,6 +102,25 @@ def test_upkeep_that_fails_is_told_once_and_tried_again(tmp_path: Path, monkeypa
     assert keeper.upkeep.state()["error"] is None
 
 
+def test_a_pass_goes_on_where_a_part_of_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Keeper(new_store(tmp_path, time_travel_hours=0.000001, compact_files=2))
+    append(keeper.store, 3)
+    keeper.rounds(1, LOOK_INTERVAL.total_seconds())
+    assert keeper.files() == 1
+    append(keeper.store, 3)
+
+    def no_room(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(upkeep_module, "compact", no_room)
+    keeper.now += FIRST_PASS
+    keeper.rounds(40, 0.1)
+
+    assert keeper.upkeep.state()["error"] == "OSError: No space left on device"
+    folder = Path(keeper.store.path(SilverEvents))
+    assert len(list(folder.glob("event_date=*/**/*.parquet"))) == keeper.files() == 4, "VACUUM has made room"
+
+
 def writer_of(keeper: Keeper) -> Writer:
     """A writer that has done its first round and stands still."""
     runner = Runner([], 0.0, lambda: None, lambda _: None)
@@ -118,7 +138,7 @@ def test_maintain_does_all_of_it_and_says_what_it_did(tmp_path: Path) -> None:
     (compaction,) = done["compactions"]
     assert (compaction["table"], compaction["files"], compaction["done"]["added"]) == ("silver.events", 3, 1)
     assert compaction["partition"] == {"event_date": "2026-03-01", "arrival": "on_time"}
-    (expired,) = done["expired"]
+    (expired,) = run(keeper, {"tables": ["silver.events"]}, told)["expired"]
     assert (expired["table"], expired["files"], expired["held_by"]) == ("silver.events", 3, [])
     assert 0 < done["longest_turn_s"] <= done["seconds"]
     assert told[0].startswith("silver.events: 3 files (")
