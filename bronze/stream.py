@@ -37,6 +37,7 @@ class BronzeStage(QueryStage):
 
     name = "bronze"
     target = BronzeEvents
+    targets = (BronzeEvents,)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -33,6 +33,7 @@ class GoldStage(Follower):
 
     name = "gold"
     origin = SilverEvents
+    targets = (FunnelSummary, FunnelWindows)
     last: Commit | None = None
 
     def open(self) -> None:

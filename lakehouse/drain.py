@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.contracts import Table
 from lakehouse.errors import LakehouseError
 from lakehouse.jobs import Progress
 from lakehouse.runner import STOPPED
+from lakehouse.stages import Stage
 
 if TYPE_CHECKING:
     from lakehouse.writer import Writer
@@ -25,11 +28,12 @@ def drain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> d
     ends = {partition: end for partition, (_, end) in bronze.watch_offsets().items()}
     said = -1
     rounds = 0
+    arrival = Arrival(writer.runner.stages, writer.context.store.version)
     while time.monotonic() - began < timeout_s:
         with writer.runner.turn:
             taken = bronze.taken()
             missing = sum(max(0, end - taken.get(partition, 0)) for partition, end in ends.items())
-            if not missing and writer.runner.caught_up:
+            if not missing and arrival.is_complete():
                 return {"events": bronze.state.rows, "seconds": round(time.monotonic() - began, 3)}
         if missing != said:
             progress(
@@ -46,3 +50,32 @@ def drain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> d
         f"drain: not done after {timeout_s:g} s; "
         + (behind or f"{missing:,} events are not in bronze yet; give it more time with --timeout")
     )
+
+
+@dataclass
+class Arrival:
+    """Follows what is in bronze now through the tables and mirrors, whatever comes behind it.
+
+    Each table is looked at once the stage that writes it has taken all that it had to: from then on it is the version
+    of that moment that its own readers have to take.
+    """
+
+    stages: Sequence[Stage]
+    version: Callable[[type[Table]], int]
+    _to_take: dict[str, int] = field(default_factory=dict)
+    """For each table the version up to which its readers have to take it."""
+
+    def is_complete(self) -> bool:
+        """Whether every stage has taken what it has to; asked between two rounds, again and again."""
+        complete = True
+        for stage in self.stages:
+            if stage.origin is None:
+                done = True
+            else:
+                until = self._to_take.get(stage.origin.name)
+                done = until is not None and stage.position is not None and stage.position >= until
+            complete = complete and done
+            for table in stage.targets if done else ():
+                if table.name not in self._to_take:
+                    self._to_take[table.name] = self.version(table)
+        return complete

@@ -91,6 +91,8 @@ class Stage(ABC):
     lane: Lane = Lane.tables
     origin: type[Table] | None = None
     """The table that it reads; None for Kafka."""
+    targets: tuple[type[Table], ...] = ()
+    """The tables that it writes and others read."""
     position: int | None = None
     """The last version of ``origin`` that it has taken wholly, -1 for none; None while that is not known."""
     took_all: bool = True

@@ -51,6 +51,7 @@ class SilverStage(Follower):
 
     name = "silver"
     origin = BronzeEvents
+    targets = (SilverEvents,)
     generation = 0
     last: Commit | None = None
 

@@ -73,6 +73,14 @@ def test_simulated_events_reach_every_layer(home: Path) -> None:
     assert until(arrived, LIMIT_S), status(home)["writer"]
 
 
+def test_drain_returns_and_the_books_balance_while_events_go_on_arriving(home: Path) -> None:
+    drained = lakehouse(home, "drain", "--timeout", "60", "--json")
+    audited = lakehouse(home, "audit", "--json")
+
+    assert drained.returncode == 0, drained.stderr
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+
+
 def test_status_tells_people_too(home: Path) -> None:
     said = lakehouse(home, "status").stdout
 
