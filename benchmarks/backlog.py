@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from benchmarks.backlog_topic import Backlog, Filled, fill, funnel_of
+from benchmarks.backlog_topic import Backlog, Filled, fill, funnel_of, wrong_rows
 from benchmarks.contenders import contender
 from benchmarks.contenders.contender import Contender, Outcome, module
 from benchmarks.contenders.peers import PEERS, install
@@ -80,8 +80,9 @@ class Contest:
 
 @dataclass(frozen=True)
 class Proof:
-    """That the lakehouse's result is right, after each of its runs."""
+    """Whether the lakehouse's result is right, after each of its runs."""
 
+    runs: int
     audits: int
     audits_that_agree: int
     balances: int
@@ -90,7 +91,9 @@ class Proof:
     gold_rows: int
     gold_rows_expected: int
     gold_rows_wrong: int
-    """Rows that an independent count from the messages sent does not have, has otherwise, or has more of."""
+    """Against an independent count from the messages sent, in the worst run; see backlog_topic.wrong_rows."""
+    is_right: bool
+    """Every run was done, audited and counted, and nothing was wrong in any."""
 
 
 @dataclass(frozen=True)
@@ -184,13 +187,11 @@ def _run(each: Contender, settings: Settings, kafka: str, truth: Path, work: Pat
 
 
 def _gold(home: Home, truth: Path) -> tuple[int, int, int]:
-    """Rows of gold, rows that an independent count has, and how many are in one of them only or differ."""
+    """Rows of gold, rows that an independent count has, and how many of them are wrong."""
     expected = funnel_of(truth)
     found = pl.read_delta(str(home.table(FunnelSummary.name))).select(expected.columns)
     found = found.with_columns(pl.col("window_start").dt.cast_time_unit("us").dt.convert_time_zone("UTC"))
-    everything = expected.columns
-    both = found.join(expected, on=everything, how="inner", nulls_equal=True).height
-    return found.height, expected.height, max(found.height, expected.height) - both
+    return found.height, expected.height, wrong_rows(found, expected)
 
 
 def _contest(each: Contender, outcomes: list[Outcome], filled: Filled) -> Contest:
@@ -212,14 +213,17 @@ def _proof(runs: list[_Run]) -> Proof:
     audits: list[Mapping[str, Any]] = [run.outcome.told["audit"] for run in runs if "audit" in run.outcome.told]
     golds = [run.gold for run in runs if run.gold is not None]
     worst = max(golds, key=lambda gold: gold[2], default=(0, 0, 0))
+    agreeing = sum(bool(audit["agrees"]) for audit in audits)
     return Proof(
+        runs=len(runs),
         audits=len(audits),
-        audits_that_agree=sum(bool(audit["agrees"]) for audit in audits),
+        audits_that_agree=agreeing,
         balances=max((audit["balances"] for audit in audits), default=0),
         wrong_balances=tuple(sorted({name for audit in audits for name in audit["wrong"]})),
         gold_rows=worst[0],
         gold_rows_expected=worst[1],
         gold_rows_wrong=worst[2],
+        is_right=len(runs) == agreeing == len(golds) and worst[2] == 0,
     )
 
 

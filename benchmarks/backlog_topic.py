@@ -131,6 +131,16 @@ def funnel_of(truth: Path) -> pl.DataFrame:
     )
 
 
+def wrong_rows(found: pl.DataFrame, expected: pl.DataFrame) -> int:
+    """Rows that are missing, that were not expected, or that are there twice; one with a wrong count is both of the
+    first two. Columns as ``expected`` has them, whose first two are the key."""
+    columns = expected.columns
+    missing = expected.join(found, on=columns, how="anti", nulls_equal=True).height
+    surplus = found.join(expected, on=columns, how="anti", nulls_equal=True).height
+    doubled = found.height - found.select(columns[:2]).n_unique()
+    return missing + surplus + doubled
+
+
 def _counted(users: list[str], types: list[str], times: list[str]) -> pl.DataFrame:
     frame = pl.DataFrame({"user_id": users, "event_type": types, "time": times}, schema_overrides={"time": pl.String})
     start = pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us").dt.truncate("10m")

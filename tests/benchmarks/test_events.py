@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.backlog_topic import KEY, funnel_of
+from benchmarks.backlog_topic import KEY, funnel_of, wrong_rows
 from benchmarks.bronze_batches import LATENESS, START, Shape, bronze_batch, ends
 from benchmarks.contenders import plain
 
@@ -39,6 +40,26 @@ def test_the_judge_counts_a_users_window(tmp_path: Path) -> None:
     pl.DataFrame(counted, schema=[*KEY, "events"], orient="row").write_parquet(tmp_path / "truth.parquet")
 
     assert funnel_of(tmp_path / "truth.parquet").rows() == [("ann", noon, 3, 0, 1, 4), ("bob", noon, 0, 0, 0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("gold", "wrong"),
+    [
+        ([("ann", 3), ("bob", 2)], 0),
+        ([("ann", 3)], 1),
+        ([("ann", 3), ("bob", 2), ("eve", 1)], 1),
+        ([("ann", 3), ("bob", 2), ("bob", 2)], 1),
+        ([("ann", 3), ("bob", 7)], 2),
+        ([], 2),
+    ],
+    ids=["right", "one lost", "one too many", "one twice", "one miscounted", "all lost"],
+)
+def test_the_judge_finds_what_is_wrong(gold: list[tuple[str, int]], wrong: int) -> None:
+    def rows(counts: list[tuple[str, int]]) -> pl.DataFrame:
+        schema = {"user_id": pl.String, "window_start": pl.Int64, "num_events": pl.Int64}
+        return pl.DataFrame([(user, 0, count) for user, count in counts], schema=schema, orient="row")
+
+    assert wrong_rows(rows(gold), rows([("ann", 3), ("bob", 2)])) == wrong
 
 
 def test_the_plain_design_counts_the_same_windows(spark: SparkSession) -> None:

@@ -39,9 +39,9 @@ def test_a_contender_that_failed_is_said_with_its_reason(documents: dict[str, An
 def test_a_wrong_result_is_said_before_any_speed_is_believed(documents: dict[str, Any]) -> None:
     assert "**The result is right.**" in report.render(documents)
 
-    documents["backlog"]["result"]["proof"]["gold_rows_wrong"] = 3
+    documents["backlog"]["result"]["proof"]["is_right"] = False
 
-    assert "**The result is wrong.**" in report.render(documents)
+    assert "**The result is WRONG.**" in report.render(documents)
 
 
 def test_a_slope_has_its_interval(documents: dict[str, Any]) -> None:
