@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import polars as pl
 import pyarrow as pa
@@ -135,7 +136,15 @@ class TableStore:
 
         Spark takes 0.5 s and more to plan the same read of 180 files, which takes 20 ms here.
         """
-        return pl.scan_delta(self.at_head(table))
+        rows = pl.DataFrame(empty(table))
+        # Not by scan_delta: it takes the table's address for a path, so that a home with a blank in it is not found.
+        at = self.at_head(table)
+        root = urlsplit(at.table_uri).path
+        files = [f"{self.path(table)}/{uri.removeprefix(root)}" for uri in at.file_uris()]
+        if not files:
+            return rows.lazy()
+        partitions = {str(column): rows.schema[str(column)] for column in table.partition_by}
+        return pl.scan_parquet(files, glob=False, hive_partitioning=bool(partitions), hive_schema=partitions or None)
 
     def versions(self, table: type[Table], first: int, last: int) -> list[Version]:
         """What the versions from ``first`` to ``last``, both included, did."""

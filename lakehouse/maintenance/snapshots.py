@@ -149,7 +149,7 @@ class DailySnapshots:
 
     def _taken(self) -> pl.DataFrame:
         """What ``gold.snapshots`` holds of this table."""
-        return pl.scan_delta(self.store.at_head(G)).filter(pl.col(str(G.table_name)) == self.origin.name).collect()
+        return self.store.scan(G).filter(pl.col(str(G.table_name)) == self.origin.name).collect()
 
     def _changed(self, source: DeltaTable) -> pl.DataFrame:
         """Each ``window_date`` whose rows are not as they were last copied: its number of rows, 0 where it has gone,

@@ -45,7 +45,7 @@ def at(text: str) -> datetime:
 @pytest.fixture
 def stores(spark: SparkSession, settings: Settings, tmp_path: Path) -> Stores:
     """The same tables, committed to by the engine that is asked for."""
-    home = Home(tmp_path).make()
+    home = Home(tmp_path / "a home").make()
 
     def store(engine: str) -> TableStore:
         return TableStore(home, settings.model_copy(update={"commit_engine": engine}), spark)
