@@ -94,6 +94,7 @@ class GoldStage(Follower):
         reach("before-gold-finalize")
         self.last = self._finalize(commit)
         self.state.taken(self.last, began)
+        self.state.rows = store.rows(G)  # a merge adds fewer than it takes
 
     def _window_length(self) -> timedelta | None:
         """Of the windows that gold holds; None for an empty one."""
