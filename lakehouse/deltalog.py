@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -22,6 +23,8 @@ class Version:
     """About how many rows it brought: to cap batches by, not to count with."""
     only_appends: bool
     """No row was changed or removed, so that ``files`` are all there is to know."""
+    touched: tuple[Mapping[str, str], ...]
+    """For each file that it brought, removed or changed rows in, the values of its partition columns."""
 
     @property
     def changes_rows(self) -> bool:
@@ -39,12 +42,15 @@ def read_version(table: Path, number: int) -> Version:
         ) from None
     actions = [json.loads(line) for line in text.splitlines() if line]
     added = [action["add"] for action in actions if "add" in action and action["add"]["dataChange"]]
-    moved = any("cdc" in action or ("remove" in action and action["remove"]["dataChange"]) for action in actions)
+    removed = [action["remove"] for action in actions if "remove" in action and action["remove"]["dataChange"]]
+    moved = bool(removed) or any("cdc" in action for action in actions)
     rows = sum(int(json.loads(add.get("stats") or "{}").get("numRecords", 0)) for add in added)
     if moved:
         account = _account(actions)
         rows = rows if account is None else account.rows_in
-    return Version(number, tuple(table / unquote(add["path"]) for add in added), rows, not moved)
+    files = tuple(table / unquote(add["path"]) for add in added)
+    touched = tuple(file.get("partitionValues") or {} for file in (*added, *removed))
+    return Version(number, files, rows, not moved, touched)
 
 
 def _account(actions: list[dict[str, dict[str, str]]]) -> Commit | None:

@@ -150,6 +150,16 @@ class TableStore:
         """What the versions from ``first`` to ``last``, both included, did."""
         return [read_version(Path(self.path(table)), number) for number in range(first, last + 1)]
 
+    def latest_alike(self, table: type[Table], version: int, last: int) -> int:
+        """The newest version up to ``last`` that holds the rows of ``version``: past compactions and clean-ups.
+
+        Once the time that old versions are kept for is over, it is the one that can still be read.
+        """
+        for number in range(version + 1, last + 1):
+            if read_version(Path(self.path(table)), number).changes_rows:
+                return number - 1
+        return max(version, last)
+
     def inserted(self, table: type[Table], first: int, last: int) -> DataFrame:
         """The rows that the versions from ``first`` to ``last``, both included, brought, as Spark sees them.
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
-import pyarrow as pa
-from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
 from lakehouse.contracts import (
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from lakehouse.writer import Writer
 
 DAY = "window_date"
+_REFUSE_OLD_VERSIONS = "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration"
 
 
 def audit(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -64,6 +63,9 @@ class _Audit:
         self.after: dict[str, int] = kept.get("offsets", {})
         self.types: dict[str, int] = kept.get("types", {})
         self.versions: dict[str, int] = kept.get("versions", {})
+        # Delta refuses what is older than files are kept for, but where a reader is behind, its files are there still.
+        self.spark = self.context.spark.newSession()
+        self.spark.conf.set(_REFUSE_OLD_VERSIONS, "false")
         self.cut = {table: self.store.version(table) for table in TABLES}
         accounts = {table: self.store.last_commit(table) for table in (BronzeEvents, SilverEvents, FunnelSummary)}
         self.bronze, self.silver, self.gold = accounts.values()
@@ -130,7 +132,7 @@ class _Audit:
         """Events per type in silver, as of the version that gold has taken."""
         if gold_version is None:
             return {}
-        events = self._at(SilverEvents, gold_version)
+        events = self._at(SilverEvents, self._alike(SilverEvents, gold_version))
         if self.full:
             return by_type(events)
         since = Scope(dict.fromkeys(self._all_places(), 2**62), self.after)
@@ -141,7 +143,11 @@ class _Audit:
         return set(self.after) | set({} if self.silver is None else self.silver.offsets)
 
     def _at(self, table: type[Table], version: int) -> DataFrame:
-        return self.context.spark.read.format("delta").option("versionAsOf", version).load(self.store.path(table))
+        return self.spark.read.format("delta").option("versionAsOf", version).load(self.store.path(table))
+
+    def _alike(self, table: type[Table], taken: int) -> int:
+        """The version to read for the rows that a reader has which has taken ``taken``."""
+        return self.store.latest_alike(table, taken, self.cut[table])
 
     def _mirrored(self, mirrored: Mirrored) -> tuple[list[Balance], int]:
         """Delta, as of the version that the ledger names, against Postgres: rows and checksum."""
@@ -171,7 +177,7 @@ class _Audit:
             rows, total = cursor.fetchone()
         if version < 0:
             return [Balance(f"{name}: rows", "in Delta, as of the mirror", 0, "in Postgres", rows)], version
-        delta = self._at(mirrored.table, version).where(where_delta)
+        delta = self._at(mirrored.table, self._alike(mirrored.table, version)).where(where_delta)
         delta_rows, delta_total = delta.selectExpr("count(*)", checksum(mirrored.columns, "spark")).collect()[0]
         return [
             Balance(f"{name}: rows", f"in Delta, version {version}", delta_rows, "in Postgres", rows),
@@ -190,12 +196,12 @@ class _Audit:
             return f"{kept} AND ({condition})", condition.replace("`", '"')
         if self.full or mirrored.mirror not in self.versions:
             return "true", "true"
-        since = self.versions[mirrored.mirror] + 1
-        if since > version:
-            return "false", "false"
-        table = DeltaTable(self.store.path(mirrored.table))
-        changes = pa.table(table.load_cdf(starting_version=since, ending_version=version, columns=[DAY]))
-        days = ", ".join(f"DATE '{day}'" for day in changes[DAY].unique().to_pylist())
+        try:
+            versions = self.store.versions(mirrored.table, self.versions[mirrored.mirror] + 1, version)
+        except LakehouseError:  # the last audit is longer ago than the log is kept
+            return "true", "true"
+        changed = {partition[DAY] for each in versions for partition in each.touched}
+        days = ", ".join(f"DATE '{day}'" for day in sorted(changed))
         condition = f"{DAY} IN ({days})" if days else "false"
         return condition, condition
 

@@ -249,3 +249,28 @@ def test_upkeep_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path) -> No
         assert store.scan(SilverEvents).collect().height == 3 * batches
         live = pa.table(store.at_head(SilverEvents).get_add_actions()).num_rows
         assert len(data_files(store, SilverEvents)) == live, "no orphan is left"
+
+
+def test_what_a_reader_took_is_read_where_it_has_been_compacted_since(tmp_path: Path) -> None:
+    store = new_store(tmp_path, time_travel_hours=AT_ONCE)
+    append(store, 3)
+    taken = store.version(SilverEvents)
+    squeeze(store)
+    expire_at_once(store, SilverEvents)
+    compacted = store.version(SilverEvents)
+    append(store, 1)
+
+    assert store.latest_alike(SilverEvents, taken, compacted + 1) == compacted > taken
+    assert store.latest_alike(SilverEvents, compacted + 1, compacted + 1) == compacted + 1
+
+
+def test_a_version_names_the_partitions_in_which_it_changed_rows(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    for day in (1, 2):
+        count_views(store, datetime(2026, 3, day, 10, tzinfo=UTC), ann=1)
+    count_views(store, datetime(2026, 3, 1, 10, tzinfo=UTC), ann=1)
+
+    versions = store.versions(FunnelSummary, 1, 3)
+
+    days = [{partition["window_date"] for partition in version.touched} for version in versions]
+    assert days == [{"2026-03-01"}, {"2026-03-02"}, {"2026-03-01"}]
