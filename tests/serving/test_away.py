@@ -19,11 +19,12 @@ from lakehouse.contracts import FunnelSummary
 from lakehouse.dialects import Dialect
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
+from lakehouse.frames import conform
 from lakehouse.home import Home
 from lakehouse.maintenance.upkeep import HistoryExpired, Upkeep
 from lakehouse.settings import Settings
 from lakehouse.stages import Context
-from lakehouse.store import Merge, TableStore, conform
+from lakehouse.store import Merge, TableStore
 from serving.stream import MIRRORS, MirrorStage
 
 NOBODY = "postgresql://writer@127.0.0.1:9/lakehouse"
