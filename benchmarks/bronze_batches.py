@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from lakehouse.contracts import BronzeEvents as B
-from lakehouse.store import conform
+from lakehouse.frames import conform
 
 START: Final = datetime(2025, 1, 6, tzinfo=UTC)
 SOURCE: Final = "growth"

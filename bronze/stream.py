@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -14,8 +15,8 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents
 from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.faultpoints import reach
+from lakehouse.frames import Frame
 from lakehouse.stages import Context, EngineLost, Stage, utc_now
-from lakehouse.store import Frame
 from lakehouse.streams import QueryStage
 from lakehouse.topic import ensure_topic
 
@@ -43,6 +44,8 @@ class BronzeStage(QueryStage):
         super().__init__(context)
         self.source_id = ""
         """The topic's id; empty until Kafka has been asked for the first time."""
+        self._ends_seen: dict[int, int] = {}
+        """For each partition the offset that the next message had at the last look that found work."""
         self._watch: TopicWatch | None = None
 
     @property
@@ -97,7 +100,8 @@ class BronzeStage(QueryStage):
                     f"bronze has taken up to {offset}: Kafka has lost messages that bronze holds; to go on, delete the "
                     "topic and have it made anew, and bronze reads it as a new source"
                 )
-        return any(end > max(taken.get(p, 0), first) for p, (first, end) in offsets.items())
+        self._ends_seen = {p: end for p, (first, end) in offsets.items() if end > max(taken.get(p, 0), first)}
+        return bool(self._ends_seen)
 
     def run(self) -> None:
         try:
@@ -128,22 +132,25 @@ class BronzeStage(QueryStage):
             .load()
         )
 
-    def process(self, rows: DataFrame, commit: Commit) -> Commit:
-        reach("before-bronze-commit")
+    def gathered(self, rows: DataFrame) -> AbstractContextManager[Frame]:
         messages = received(rows, self.source_id, utc_now())
-        with self.context.store.gathered(messages, self.context.settings.max_events_per_batch) as gathered:
-            if self.watch.topic_id() != self.source_id:  # asked after the rows were read: they are of this topic
-                raise LakehouseError(f"topic {self.context.settings.topic} was made anew while it was read")
-            ends, number = _ends(gathered)
-            before = {} if self.last is None else dict(self.last.offsets)
-            commit = commit.with_(
-                offsets=before | {place(self.source_id, p): end for p, end in ends.items()},
-                rows_in=number,
-                rows_out=number,
-            )
-            self.context.store.append(BronzeEvents, gathered, commit)
+        return self.context.store.gathered(messages, self.context.settings.max_events_per_batch)
+
+    def process(self, rows: Frame, commit: Commit) -> Commit:
+        reach("before-bronze-commit")
+        if self.watch.topic_id() != self.source_id:  # asked after the rows were read: they are of this topic
+            raise LakehouseError(f"topic {self.context.settings.topic} was made anew while it was read")
+        ends, number = _ends(rows)
+        before = {} if self.last is None else dict(self.last.offsets)
+        commit = commit.with_(
+            offsets=before | {place(self.source_id, p): end for p, end in ends.items()},
+            rows_in=number,
+            rows_out=number,
+        )
+        self.context.store.append(BronzeEvents, rows, commit)
         reach("after-bronze-commit")
-        self.took_all = number < self.context.settings.max_events_per_batch
+        own = {place(self.source_id, p): end for p, end in self._ends_seen.items()}
+        self.took_all = all(commit.offsets.get(name, 0) >= end for name, end in own.items())
         return commit
 
     def close(self) -> None:

@@ -1,11 +1,10 @@
-"""Events into windows: the funnel of each user, and of all users, in windows of event time."""
+"""Events into windows: the funnel of each user, and of all users, in windows of event time. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import polars as pl
 
 from lakehouse import event
 from lakehouse.contracts import FunnelSummary as G
@@ -13,62 +12,68 @@ from lakehouse.contracts import FunnelWindows as W
 from lakehouse.contracts import SilverEvents as S
 from lakehouse.settings import Settings
 
-MICROS_PER_MINUTE = 60_000_000
+WINDOW = (G.window_start, G.window_end, G.window_date)
 
 
-def with_window(events: DataFrame, window_minutes: int) -> DataFrame:
+def with_window(events: pl.DataFrame, window_minutes: int) -> pl.DataFrame:
     """``events`` with the window that each falls into: ``window_start`` inclusive, ``window_end`` exclusive, UTC.
 
     Windows of ``window_minutes`` divide a day and begin at midnight UTC.
     """
-    length = window_minutes * MICROS_PER_MINUTE
-    micros = F.unix_micros(S.event_time)
-    start = F.timestamp_micros(micros - F.pmod(micros, F.lit(length)))
-    return (
-        events.withColumn(G.window_start, start)
-        .withColumn(G.window_end, F.timestamp_micros(F.unix_micros(G.window_start) + F.lit(length)))
-        .withColumn(G.window_date, F.col(G.window_start).cast("date"))
+    start = pl.col(S.event_time).dt.truncate(f"{window_minutes}m").alias(G.window_start)
+    return events.with_columns(start).with_columns(
+        (pl.col(G.window_start) + timedelta(minutes=window_minutes)).alias(G.window_end),
+        pl.col(G.window_start).dt.date().alias(G.window_date),
     )
 
 
-def funnel_summary(events: DataFrame, watermark: datetime | None, settings: Settings) -> DataFrame:
+def funnel_summary(events: pl.DataFrame, watermark: datetime | None, settings: Settings) -> pl.DataFrame:
     """What ``events`` (rows of ``silver.events``) add to ``gold.funnel_summary``: a row for each user and window.
 
     ``watermark`` is the one before the batch: events older than it are counted as late, and a window that ended by
     then is final from its first event on.
     """
-    kind = F.col(S.event_type)
-    late = F.lit(False) if watermark is None else F.col(S.event_time) < _literal(watermark)
-    session_ids = F.array_sort(F.collect_set(S.session_id))
+    kind, time, key = pl.col(S.event_type), pl.col(S.event_time), (G.user_id, *WINDOW)
+    final = pl.lit(value=False) if watermark is None else pl.col(G.window_end) <= watermark
+    rows = with_window(events, settings.window_minutes)
+    sessions = (
+        rows.lazy()
+        .select(*key, S.session_id)
+        .drop_nulls(S.session_id)
+        .unique()
+        .sort(S.session_id)
+        .group_by(key)
+        .agg(pl.col(S.session_id).head(settings.session_ids_cap).alias(G.session_ids))
+    )
     return (
-        with_window(events, settings.window_minutes)
-        .groupBy(G.user_id, G.window_start, G.window_end, G.window_date)
+        rows.lazy()
+        .group_by(key)
         .agg(
-            F.count_if(kind == event.VIEW).alias(G.num_views),
-            F.count_if(kind == event.ADD_TO_CART).alias(G.num_add_to_cart),
-            F.count_if(kind == event.PURCHASE).alias(G.num_purchases),
-            F.count("*").alias(G.num_events),
-            F.min(S.event_time).alias(G.first_event_time),
-            F.max(S.event_time).alias(G.last_event_time),
-            F.count_if(late).alias(G.late_events),
-            F.slice(session_ids, 1, settings.session_ids_cap).alias(G.session_ids),
+            (kind == event.VIEW).sum().cast(pl.Int64).alias(G.num_views),
+            (kind == event.ADD_TO_CART).sum().cast(pl.Int64).alias(G.num_add_to_cart),
+            (kind == event.PURCHASE).sum().cast(pl.Int64).alias(G.num_purchases),
+            pl.len().cast(pl.Int64).alias(G.num_events),
+            time.min().alias(G.first_event_time),
+            time.max().alias(G.last_event_time),
+            (pl.lit(0) if watermark is None else (time < watermark).sum()).cast(pl.Int64).alias(G.late_events),
         )
-        .withColumn(G.sessions, F.size(G.session_ids).cast("bigint"))
-        .withColumn(G.sessions_capped, F.col(G.sessions) >= settings.session_ids_cap)
-        .withColumn(G.is_final, F.lit(False) if watermark is None else F.col(G.window_end) <= _literal(watermark))
+        .join(sessions, on=key, how="left")
+        .with_columns(pl.col(G.session_ids).fill_null([]))
+        .with_columns(pl.col(G.session_ids).list.len().cast(pl.Int64).alias(G.sessions))
+        .with_columns(
+            (pl.col(G.sessions) >= settings.session_ids_cap).alias(G.sessions_capped), final.alias(G.is_final)
+        )
         .select(*G.columns())
+        .collect()
     )
 
 
-def funnel_windows(events: DataFrame, settings: Settings) -> DataFrame:
+def funnel_windows(events: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """What ``events`` add to ``gold.funnel_windows``: a row for each window and event type."""
-    return (
-        with_window(events, settings.window_minutes)
-        .groupBy(W.window_start, W.window_end, W.window_date, W.event_type)
-        .agg(F.count("*").alias(W.num_events))
-        .select(*W.columns())
-    )
+    counted = with_window(events, settings.window_minutes).group_by(*WINDOW, W.event_type).len(W.num_events)
+    return counted.select(*W.columns()).cast({W.num_events: pl.Int64})
 
 
-def _literal(moment: datetime) -> Column:
-    return F.lit(moment.isoformat()).cast("timestamp")
+def summed(totals: pl.DataFrame) -> pl.DataFrame:
+    """One row for each window and event type, of those that the parts of a batch gave."""
+    return totals.group_by(*WINDOW, W.event_type).agg(pl.col(W.num_events).sum()).select(*W.columns())

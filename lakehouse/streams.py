@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 from py4j.protocol import Py4JError
 from pyspark.errors import StreamingQueryException
@@ -21,6 +21,7 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import Table
 from lakehouse.embedded.waiting import until
 from lakehouse.faultpoints import reach
+from lakehouse.frames import Frame
 from lakehouse.stages import Context, EngineLost, Stage, utc_now
 
 BATCH_LIMIT_S = 10.0
@@ -32,7 +33,8 @@ class Turnstile:
 
     The query is held at the end of its batch, after the table's commit and before Spark's own commit log, until the
     stage has its next turn: only then does Spark plan the next batch, with all that has arrived by then. A query that
-    was started anew for each turn took 0.4 s before it read anything.
+    was started anew for each turn took 0.4 s before it read anything. In a backlog it is not held there: it reads the
+    next batch while other stages have their turns, and is held before it commits that.
     """
 
     def __init__(self) -> None:
@@ -58,7 +60,7 @@ class Turnstile:
             self._condition.notify_all()
 
     def enter(self) -> None:
-        """At the start of a batch, in the query's thread; raises EngineLost where the turnstile was closed."""
+        """Before a batch is committed, in the query's thread; raises EngineLost where the turnstile was closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._granted or self._closed)
             if self._closed:
@@ -103,7 +105,11 @@ class QueryStage(Stage):
         """The streaming source. ``after`` is where a new generation begins; it is only read by a new checkpoint."""
 
     @abstractmethod
-    def process(self, rows: DataFrame, commit: Commit) -> Commit:
+    def gathered(self, rows: DataFrame) -> AbstractContextManager[Frame]:
+        """One micro-batch, read from the source; nothing is committed."""
+
+    @abstractmethod
+    def process(self, rows: Frame, commit: Commit) -> Commit:
         """Commits one micro-batch; ``commit`` names it. Returns the account that the target's commit carries."""
 
     # -- how it runs -------------------------------------------------------------------------------------
@@ -135,7 +141,6 @@ class QueryStage(Stage):
         self.context.log(f"{self.name}: generation {self.generation} begins after batch {self.last.batch_id}")
 
     def run(self) -> None:
-        self._error = None
         self._turnstile.grant()
         try:
             if self._query is None:
@@ -157,6 +162,7 @@ class QueryStage(Stage):
             raise EngineLost(f"Spark's JVM does not answer: {error}") from error
 
     def _start(self) -> StreamingQuery:
+        self._error = None
         after = self.last if self.last is not None and self.last.generation != self.generation else None
         return (
             self.source(after)
@@ -168,17 +174,22 @@ class QueryStage(Stage):
         )
 
     def _on_batch(self, rows: DataFrame, batch_id: int) -> None:
-        self._turnstile.enter()
-        began = utc_now()
+        began, turnstile = utc_now(), self._turnstile
         try:
-            self.last = self.process(rows, Commit(self.name, self.generation, batch_id))
-            self.state.taken(self.last, began)
+            with self.gathered(rows) as gathered:
+                read = utc_now() - began
+                turnstile.enter()
+                began = utc_now() - read  # what it waited for its turn is not its own
+                try:
+                    self.last = self.process(gathered, Commit(self.name, self.generation, batch_id))
+                    self.state.taken(self.last, began)
+                finally:
+                    turnstile.leave()
         except BaseException as error:
             self._error = error
             raise
-        finally:
-            self._turnstile.leave()
-        self._turnstile.hold()
+        if self.took_all:
+            turnstile.hold()
 
     def _end_query(self) -> None:
         """At once; a batch that Spark has planned is left behind."""

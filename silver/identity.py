@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from lakehouse.contracts import SilverEvents as S
-from lakehouse.store import Frame
+from lakehouse.frames import Frame
 
 JOIN_ID = "join_id"
 """The event's id; null for a row that a predicate refuses, which is compared with nothing."""

@@ -1,16 +1,21 @@
 """What makes an event valid: a list of named predicates, each a condition that is true where it FAILS.
 
 A row carries the names of all that it fails; none, and it is an event. Predicates judge rows; whole batches are
-judged elsewhere. Conditions are SQL text, because each call of the column API is a round trip to the JVM: 1,200 of
-them, half a second for each micro-batch, went into the same predicates written with it.
+judged elsewhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import compress
+
+import polars as pl
 
 from lakehouse import event
+from lakehouse.contracts import SilverEvents as S
 from lakehouse.settings import Settings
+from silver.messages import NESTED, RAW, READABLE, TOO_LARGE
 
 EVENT_ID_REUSED = "event_id_reused"
 """Found against other rows, so no predicate of one: a known id came with another time."""
@@ -31,64 +36,78 @@ MAX_TEXT = 512
 
 @dataclass(frozen=True)
 class Predicate:
-    """``fails`` reads the columns of ``silver.transforms.parse``: ``raw_NAME`` is a field's text, and null where the
-    message has none; ``fields`` are all of them; ``readable`` says whether there are any."""
+    """``fails`` reads the columns of ``silver.messages.read``, the typed ones and the broker's time; null is false."""
 
     reason: str
     why: str
-    fails: str
+    fails: pl.Expr
 
 
 def predicates(settings: Settings) -> tuple[Predicate, ...]:
     """The contract of ``silver.events``, in the order in which its reasons are given."""
-    types = ", ".join(text_literal(name) for name in settings.event_types)
-    floor = f"to_timestamp({text_literal(settings.oldest_event_time)})"
-    tolerance = f"INTERVAL {int(settings.future_tolerance_minutes * 60)} SECONDS"
+    readable, too_large = pl.col(READABLE), pl.col(TOO_LARGE)
+    time, known = pl.col(S.event_time), list(settings.event_types)
+    oldest = datetime.fromisoformat(settings.oldest_event_time).astimezone(UTC)
+    tolerance = timedelta(minutes=settings.future_tolerance_minutes)
     return (
-        Predicate("too_large", f"larger than {settings.max_event_bytes} bytes", "too_large"),
-        Predicate("unreadable_json", "not one JSON object in UTF-8", "NOT readable AND NOT too_large"),
-        Predicate("missing_user", "no user_id, or a blank one", "readable AND coalesce(trim(raw_user_id), '') = ''"),
+        Predicate("too_large", f"larger than {settings.max_event_bytes} bytes", too_large),
+        Predicate("unreadable_json", "not one JSON object in UTF-8", ~readable & ~too_large),
+        Predicate("missing_user", "no user_id, or a blank one", readable & blank(raw(event.USER_ID))),
         Predicate(
-            "unknown_type", "no known event_type", f"readable AND NOT coalesce(raw_event_type IN ({types}), false)"
+            "unknown_type", "no known event_type", readable & ~raw(event.EVENT_TYPE).is_in(known).fill_null(value=False)
         ),
+        Predicate("unreadable_time", "timestamp is neither ISO 8601 nor epoch milliseconds", readable & time.is_null()),
+        Predicate("implausible_time", f"before {settings.oldest_event_time}", time < oldest),
         Predicate(
-            "unreadable_time", "timestamp is neither ISO 8601 nor epoch milliseconds", "readable AND event_time IS NULL"
+            "future_time", "further after the broker's time than allowed", time > pl.col(S.kafka_timestamp) + tolerance
         ),
-        Predicate("implausible_time", f"before {settings.oldest_event_time}", f"event_time < {floor}"),
-        Predicate(
-            "future_time", "further after the broker's time than allowed", f"event_time > kafka_timestamp + {tolerance}"
-        ),
-        *(Predicate(f"wrong_type:{name}", "an object or a list where text is due", _nested(name)) for name in TEXTS),
-        *(Predicate(f"null_character:{name}", "text with U+0000", f"contains(raw_{name}, char(0))") for name in TEXTS),
+        *(Predicate(f"wrong_type:{name}", "an object or a list where text is due", nested(name)) for name in TEXTS),
         *(
-            Predicate(f"too_long:{name}", f"more than {MAX_TEXT} characters", f"char_length(raw_{name}) > {MAX_TEXT}")
+            Predicate(f"null_character:{name}", "text with U+0000", raw(name).str.contains("\0", literal=True))
+            for name in TEXTS
+        ),
+        *(
+            Predicate(f"too_long:{name}", f"more than {MAX_TEXT} characters", raw(name).str.len_chars() > MAX_TEXT)
             for name in TEXTS
         ),
         Predicate(
             "wrong_type:price",
             "not a number of at most 14 digits before the point, or negative",
-            "raw_price IS NOT NULL AND NOT coalesce(price >= 0, false)",
+            raw(event.PRICE).is_not_null() & ~(pl.col(S.price) >= 0).fill_null(value=False),
         ),
         Predicate(
             "wrong_type:quantity",
             "not a whole number, or negative",
-            "raw_quantity IS NOT NULL AND NOT coalesce(quantity >= 0, false)",
+            raw(event.QUANTITY).is_not_null() & ~(pl.col(S.quantity) >= 0).fill_null(value=False),
         ),
     )
 
 
-def reasons(settings: Settings) -> str:
-    """SQL for the names of all predicates that a row fails, as an array; empty where it is valid."""
-    failed = ", ".join(f"CASE WHEN {p.fails} THEN {text_literal(p.reason)} END" for p in predicates(settings))
-    return f"array_compact(array({failed}))"
+def reasons(rows: pl.DataFrame, settings: Settings) -> pl.Series:
+    """For each row the names of all predicates that it fails, as a list; empty where it is valid."""
+    judged = rows.select(each.fails.fill_null(value=False).alias(each.reason) for each in predicates(settings))
+    refused = judged.select(pl.any_horizontal(pl.all())).to_series()
+    names = [list(compress(judged.columns, fails)) for fails in judged.filter(refused).rows()]
+    # A list for each of the many valid rows is dear: 0.5 s of 0.6 s for 200,000.
+    none = pl.lit([], dtype=pl.List(pl.String))
+    found = pl.DataFrame({"row": refused.arg_true(), "names": pl.Series(names, dtype=pl.List(pl.String))})
+    numbered = pl.DataFrame({"row": pl.int_range(len(rows), eager=True, dtype=pl.UInt32)})
+    return (
+        numbered.join(found, on="row", how="left", maintain_order="left")
+        .select(pl.col("names").fill_null(none))
+        .to_series()
+    )
 
 
-def text_literal(text: str) -> str:
-    """``text`` as a SQL literal."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+def raw(name: str) -> pl.Expr:
+    """A field's text; null where the message has none."""
+    return pl.col(RAW.format(name))
 
 
-def _nested(name: str) -> str:
-    # The first character is looked at first: asking each of seven fields for its type took 40 % of a batch's time.
-    return f"left(raw_{name}, 1) IN ('{{', '[') AND schema_of_variant(fields['{name}']) RLIKE '^(OBJECT|ARRAY)'"
+def nested(name: str) -> pl.Expr:
+    """Whether a field is an object or a list."""
+    return pl.col(NESTED).list.contains(name)
+
+
+def blank(text: pl.Expr) -> pl.Expr:
+    return (text.str.strip_chars() == "").fill_null(value=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 import polars as pl
 import pyarrow as pa
@@ -16,8 +17,8 @@ from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, Si
 from lakehouse.dialects import EPOCH, Dialect, cover
 from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
+from lakehouse.frames import Frame, apply, count, to_arrow, where
 from lakehouse.stages import Context, Stage, utc_now
-from lakehouse.store import Frame, count, where
 from silver.identity import (
     COORDINATES,
     DUPLICATE,
@@ -31,7 +32,7 @@ from silver.identity import (
     classify,
 )
 from silver.predicates import EVENT_ID_REUSED
-from silver.transforms import candidates, parse
+from silver.transforms import CANDIDATES, READ, candidates
 
 SPAN_MS = 600_000
 """The times of a batch are looked at in spans of ten minutes, to find the few ranges that hold them all."""
@@ -90,9 +91,10 @@ class SilverStage(Follower):
         versions = store.versions(BronzeEvents, first, last)
         if not any(version.changes_rows for version in versions):
             return
-        parsed = parse(store.inserted(BronzeEvents, first, last), settings)
+        received = store.inserted(BronzeEvents, first, last, READ)
+        alone = apply(received, partial(candidates, settings=settings, quarantined_at=began), CANDIDATES)
         about = sum(version.rows for version in versions)
-        with store.gathered(candidates(parsed, began), about) as batch, self._judged(batch) as judged:
+        with store.gathered(alone, about) as batch, self._judged(batch) as judged:
             events, duplicates, refused = (where(judged, OUTCOME, *o) for o in ([NEW], [DUPLICATE], [REFUSED, REUSED]))
             before = {} if self.last is None else dict(self.last.offsets)
             commit = Commit(
@@ -109,8 +111,7 @@ class SilverStage(Follower):
             if commit.rows_duplicate:
                 store.append(SilverDuplicates, duplicates, commit)
             if commit.rows_refused:
-                received = self._as_received(with_reasons(refused), first, last)
-                store.append(SilverQuarantine, received, commit)
+                store.append(SilverQuarantine, self._as_received(with_reasons(refused), first, last), commit)
             reach("between-silver-tables")
             store.append(SilverEvents, _by_time(events), commit)
         self.last = commit
@@ -118,13 +119,10 @@ class SilverStage(Follower):
 
     def _as_received(self, refused: Frame, first: int, last: int) -> Frame:
         """The refused rows with all that bronze holds of them: it is looked up for these few, not carried for all."""
+        rows = self.context.store.inserted(BronzeEvents, first, last, (*COORDINATES, *RECEIVED))
         if isinstance(refused, pa.Table):
-            rows = pl.from_arrow(self.context.store.feed(BronzeEvents, first, last))
-            assert isinstance(rows, pl.DataFrame)  # noqa: S101 (a table is none else)
-            found = pl.DataFrame(refused).join(rows.select(*COORDINATES, *RECEIVED), on=COORDINATES, how="left")
-            return found.to_arrow(compat_level=pl.CompatLevel.oldest())
-        rows_there = self.context.store.inserted(BronzeEvents, first, last).select(*COORDINATES, *RECEIVED)
-        return refused.join(rows_there, on=[str(c) for c in COORDINATES], how="left")
+            return to_arrow(pl.DataFrame(refused).join(pl.DataFrame(rows), on=COORDINATES, how="left"))
+        return refused.join(rows, on=[str(column) for column in COORDINATES], how="left")
 
     @contextmanager
     def _judged(self, batch: Frame) -> Iterator[Frame]:

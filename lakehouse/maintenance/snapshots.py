@@ -19,8 +19,9 @@ from deltalake import DeltaTable, QueryBuilder, Transaction, write_deltalake
 
 from lakehouse.contracts import GoldSnapshots, Snapshot, Table
 from lakehouse.dialects import DATAFUSION
+from lakehouse.frames import conform, empty
 from lakehouse.maintenance.log import Log, upkeep_commit
-from lakehouse.store import TableStore, conform, empty
+from lakehouse.store import TableStore
 
 G = GoldSnapshots
 

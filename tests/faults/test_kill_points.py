@@ -131,6 +131,7 @@ def bench(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
         allowed_lateness_minutes=0,
         time_travel_hours=10 / 3600,  # so that there is something to vacuum
         compact_files=2,
+        max_events_per_batch=150,  # so that there is a backlog: a batch is read while the one before it is taken
     )
     own = with_database(endpoints, "kill_points")
     own.save(Home(settings.home).make())

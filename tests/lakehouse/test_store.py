@@ -28,10 +28,11 @@ from lakehouse.contracts import (
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.follow import Follower
+from lakehouse.frames import conform
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.stages import Context
-from lakehouse.store import TableStore, conform
+from lakehouse.store import TableStore
 from silver.stream import SilverStage
 
 ENGINES = ("spark", "delta-rs")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents
+from lakehouse.embedded.waiting import until
 from lakehouse.endpoints import Endpoints
+from lakehouse.frames import Frame
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.stages import Context, EngineLost
@@ -77,10 +81,12 @@ class Lines(QueryStage):
 
     name = "lines"
     target = BronzeEvents
+    cap = 10
 
     def __init__(self, context: Context, folder: Path) -> None:
         super().__init__(context)
         self.folder = folder
+        self.read: list[list[str]] = []
         self.batches: list[tuple[int, list[str]]] = []
 
     def has_work(self) -> bool:
@@ -88,10 +94,17 @@ class Lines(QueryStage):
 
     def source(self, after: Commit | None) -> DataFrame:
         assert after is None
-        return self.context.spark.readStream.text(str(self.folder))
+        return self.context.spark.readStream.option("maxFilesPerTrigger", self.cap).text(str(self.folder))
 
-    def process(self, rows: DataFrame, commit: Commit) -> Commit:
-        lines = sorted(row.value for row in rows.collect())
+    @contextmanager
+    def gathered(self, rows: DataFrame) -> Iterator[pa.Table]:
+        table = rows.toArrow()
+        self.read.append(sorted(table["value"].to_pylist()))
+        yield table
+
+    def process(self, rows: Frame, commit: Commit) -> Commit:
+        assert isinstance(rows, pa.Table)
+        lines = sorted(rows["value"].to_pylist())
         if "poison" in lines:
             raise ValueError("poison")
         self.batches.append((commit.batch_id, lines))
@@ -137,6 +150,24 @@ def test_what_comes_between_two_turns_is_in_the_next_batch(lines: Callable[[], L
     assert stage.batches == [(0, ["one"]), (1, ["three", "two"])]
     stage.close()
     assert stage.checkpoint.committed == 1, "Spark has noted the last batch"
+
+
+def test_in_a_backlog_the_next_batch_is_read_before_its_turn_and_committed_in_it(lines: Callable[[], Lines]) -> None:
+    stage = lines()
+    stage.cap, stage.took_all = 1, False
+    for name in ("a", "b", "c"):
+        write(stage, name, f"{name}\n")
+
+    stage.run()
+    assert until(lambda: len(stage.read) == 2, LIMIT_S)
+    assert len(stage.batches) == 1
+
+    stage.run()
+    stage.took_all = True
+    stage.run()
+
+    assert [lines for _, lines in stage.batches] == stage.read
+    assert sorted(line for _, [line] in stage.batches) == ["a", "b", "c"]
 
 
 def test_a_batch_that_failed_is_given_again(lines: Callable[[], Lines]) -> None:

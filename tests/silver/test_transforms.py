@@ -6,22 +6,20 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from lakehouse.contracts import BronzeEvents, SilverEvents
+from lakehouse.frames import Frame, apply, arrow_schema, empty, to_arrow
 from lakehouse.settings import Settings
-from lakehouse.spark import spark_schema
-from lakehouse.store import Frame
 from silver.identity import EXISTING_COLUMNS, classify
 from silver.stream import spans, with_reasons
-from silver.transforms import candidates, parse
+from silver.transforms import CANDIDATES, READ, candidates
 
 Message = dict[str, Any] | str | bytes
 Judged = list[dict[str, Any]]
@@ -54,11 +52,39 @@ def seen(event_id: str, time: datetime, offset: int) -> tuple[str, datetime, str
     return event_id, time, "topic-1", 0, offset
 
 
+def bronze(*messages: Message | None, first_offset: int = 0) -> pa.Table:
+    """Rows of bronze with ``messages`` at the offsets from ``first_offset`` on, of one partition."""
+    rows = [
+        {
+            "source_id": "topic-1",
+            "partition": 0,
+            "offset": offset,
+            "value": None if message is None else wire(message),
+            "topic": "user_events",
+            "kafka_timestamp": RECEIVED,
+            "ingested_at": RECEIVED,
+            "ingest_date": RECEIVED.date(),
+        }
+        for offset, message in enumerate(messages, first_offset)
+    ]
+    return pa.Table.from_pylist(rows, schema=arrow_schema(BronzeEvents))
+
+
+def alone(rows: Frame, settings: Settings) -> Frame:
+    """What becomes of each row, judged by itself."""
+    return apply(rows, partial(candidates, settings=settings, quarantined_at=RECEIVED), CANDIDATES)
+
+
+def with_readable_times(batch: pa.Table) -> pa.Table:
+    """A refused one may be of a year that Python does not have."""
+    valid = pl.col("join_id").is_not_null()
+    times = [pl.when(valid).then(name).alias(name) for name in ("event_time", "event_date")]
+    return to_arrow(pl.DataFrame(batch).with_columns(times)).cast(CANDIDATES)
+
+
 @pytest.fixture
 def judge(spark: SparkSession, settings: Settings) -> Judge:
     """Judges messages at the offsets 0, 1, 2 … of one partition; the result is in that order."""
-    silver = spark_schema(SilverEvents)
-    near = StructType([silver[name] for name in ("event_id", "event_time", "source_id", "partition", "offset")])
 
     def judge(
         *messages: Message | None,
@@ -66,29 +92,14 @@ def judge(spark: SparkSession, settings: Settings) -> Judge:
         first_offset: int = 0,
         **changed: Any,
     ) -> Judged:
-        rows = [
-            (
-                "topic-1",
-                0,
-                offset,
-                None,
-                None if m is None else wire(m),
-                None,
-                "user_events",
-                RECEIVED,
-                RECEIVED,
-                RECEIVED.date(),
-            )
-            for offset, m in enumerate(messages, first_offset)
-        ]
-        bronze = spark.createDataFrame(rows, spark_schema(BronzeEvents))
-        batch = candidates(parse(bronze, settings.model_copy(update=changed)), RECEIVED)
-        for name in ("event_time", "event_date"):  # a refused one may be of a year that Python does not have
-            batch = batch.withColumn(name, F.when(F.col("join_id").isNotNull(), F.col(name)))
-        known = spark.createDataFrame(list(existing), near).withColumn("time_ms", F.unix_millis("event_time"))
-        known = known.select(*EXISTING_COLUMNS)
-        here = as_rows(classify(batch.toArrow(), pl.DataFrame(known.toArrow())))
-        assert as_rows(classify(batch, known)) == here, "both engines say the same"
+        rows = bronze(*messages, first_offset=first_offset)
+        batch = with_readable_times(alone(rows, settings.model_copy(update=changed)))
+        names = ("event_id", "event_time", "source_id", "partition", "offset")
+        near = pl.DataFrame(list(existing), schema=pl.DataFrame(empty(SilverEvents)).select(names).schema, orient="row")
+        known = near.with_columns(pl.col("event_time").dt.epoch("ms").alias("time_ms")).select(EXISTING_COLUMNS)
+        here = as_rows(classify(batch, known))
+        there = classify(spark.createDataFrame(batch), spark.createDataFrame(to_arrow(known)))
+        assert as_rows(there) == here, "both engines say the same"
         return here
 
     return judge
@@ -333,6 +344,17 @@ def test_no_message_keeps_the_others_from_being_taken(judge: Judge, odd: str) ->
 
     assert judged[1]["outcome"] == "new"
     assert judged[0]["outcome"] in {"new", "refused"}
+
+
+def test_a_cluster_judges_the_same_messages_the_same(spark: SparkSession, settings: Settings) -> None:
+    known = [GOOD, GOOD | {"event_id": "e2", "price": 12.5, "quantity": "3", "tags": ["x"]}, NO_ID]
+    refused = ["{not json", None, "", GOOD | {"price": {"amount": 1}, "user_id": ""}, GOOD | {"event_type": "viewed"}]
+    rows = bronze(*known, *refused)
+
+    there = alone(spark.createDataFrame(rows.select(READ)), settings)
+
+    assert not isinstance(there, pa.Table)
+    assert there.toArrow().sort_by("offset").to_pylist() == alone(rows, settings).to_pylist()
 
 
 def test_of_copies_in_a_batch_the_first_offset_is_the_event(judge: Judge) -> None:

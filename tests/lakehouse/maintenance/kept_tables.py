@@ -13,9 +13,10 @@ import pyarrow as pa
 from lakehouse.commits import Commit
 from lakehouse.contracts import FunnelSummary, SilverEvents, Table
 from lakehouse.dialects import Dialect
+from lakehouse.frames import conform
 from lakehouse.home import Home
 from lakehouse.settings import Settings
-from lakehouse.store import Merge, TableStore, conform
+from lakehouse.store import Merge, TableStore
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
