@@ -57,7 +57,7 @@ def _read(values: list[bytes | None]) -> pl.DataFrame:
     messages = [_decoded(value) for value in values]
     ids = [fields.get(event.EVENT_ID) for fields in messages]
     # What is said of all fields comes first: then those with a column of their own are taken out.
-    content = [_content(f) if i is None or _is_blank(i) else None for i, f in zip(ids, messages, strict=True)]
+    content = [_content(f) if _is_blank(i) else None for i, f in zip(ids, messages, strict=True)]
     nested: list[list[str] | None] = [None] * len(messages)
     texts = [_column(name, [fields.pop(name, None) for fields in messages], nested) for name in event.FIELDS]
     properties = [_encoded(fields) if fields else None for fields in messages]
@@ -90,11 +90,15 @@ def _encoded(fields: _Fields) -> str | None:
 
 
 def _content(fields: _Fields) -> str | None:
-    return _encoded({name: value for name, value in fields.items() if name != event.TIMESTAMP})
+    return (
+        None
+        if fields is _NOTHING
+        else _encoded({name: value for name, value in fields.items() if name != event.TIMESTAMP})
+    )
 
 
 def _is_blank(value: Any) -> bool:
-    return type(value) is str and not value.strip()
+    return value is None or (type(value) is str and not value.strip())
 
 
 def _column(name: str, values: list[Any], nested: list[list[str] | None]) -> pl.Series:
