@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 CHANGE_TYPE = "_change_type"
 COMMIT_VERSION = "_commit_version"
 
-INSERT = "insert"
 DELETE = "delete"
 PREIMAGE = "update_preimage"
 
@@ -22,8 +20,6 @@ def latest_changes(changes: pa.Table, key: Sequence[str]) -> pa.Table:
     The highest ``_commit_version`` wins; inside a version an insert or postimage beats a delete, for a commit that
     moves a row to another file may list both. Preimages never count.
     """
-    if pc.all(pc.equal(changes[CHANGE_TYPE], INSERT)).as_py():
-        return changes  # each key can be new only once
     kind = pl.col(CHANGE_TYPE)
     order = [*key, CHANGE_TYPE, COMMIT_VERSION]
     positions = (
