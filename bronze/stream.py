@@ -13,10 +13,10 @@ from bronze.transforms import received
 from bronze.watch import TopicWatch
 from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents
-from lakehouse.errors import LakehouseError, Unavailable
+from lakehouse.errors import EngineLost, LakehouseError, Unavailable
 from lakehouse.faultpoints import reach
 from lakehouse.frames import Frame
-from lakehouse.stages import Context, EngineLost, Stage, utc_now
+from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.streams import QueryStage
 from lakehouse.topic import ensure_topic
 
@@ -138,7 +138,8 @@ class BronzeStage(QueryStage):
 
     def process(self, rows: Frame, commit: Commit) -> Commit:
         reach("before-bronze-commit")
-        if self.watch.topic_id() != self.source_id:  # asked after the rows were read: they are of this topic
+        # Asked after the rows were read, where they were (see gathered): then they are of this topic.
+        if self.watch.topic_id() != self.source_id:
             raise LakehouseError(f"topic {self.context.settings.topic} was made anew while it was read")
         ends, number = _ends(rows)
         before = {} if self.last is None else dict(self.last.offsets)
@@ -150,7 +151,9 @@ class BronzeStage(QueryStage):
         self.context.store.append(BronzeEvents, rows, commit)
         reach("after-bronze-commit")
         own = {place(self.source_id, p): end for p, end in self._ends_seen.items()}
-        self.took_all = all(commit.offsets.get(name, 0) >= end for name, end in own.items())
+        left = sum(max(0, end - commit.offsets.get(name, 0)) for name, end in own.items())
+        self.took_all = left == 0
+        self.reads_ahead = left >= self.context.settings.max_events_per_batch
         return commit
 
     def close(self) -> None:

@@ -10,5 +10,9 @@ class LakehouseError(Exception):
     exit_code = 1
 
 
+class EngineLost(Exception):
+    """Spark's JVM has gone: the process must end, and be started anew."""
+
+
 class Unavailable(LakehouseError):
     """A server or a resource is not there now; whoever needs it waits, without a limit, and goes on by itself."""

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import EngineLost, LakehouseError
 from lakehouse.home import Home
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 Job = Callable[["Writer", Mapping[str, Any], Progress], Any]
+
+
+class WriterGone(LakehouseError):
+    """The writer is not there, or ended before it had answered."""
 
 
 def call(
@@ -35,8 +39,8 @@ def call(
 ) -> Any:
     """Has the running writer do ``job`` and returns its result, a JSON value.
 
-    Raises LakehouseError where no writer listens, where none answers within ``timeout_s``, or with the job's own
-    reason.
+    Raises WriterGone where no writer listens, or it ends before it has answered; LakehouseError where none answers
+    within ``timeout_s``, or with the job's own reason.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout_s)
@@ -58,8 +62,8 @@ def call(
                 f"{job}: the writer did not answer within {timeout_s:g} s; see `lakehouse status`"
             ) from None
         except (FileNotFoundError, ConnectionError):
-            raise LakehouseError(f"{job}: the writer is not running; see `lakehouse status` and its log") from None
-    raise LakehouseError(f"{job}: the writer ended before it had answered; see `lakehouse status`")
+            raise WriterGone(f"{job}: the writer is not running; see `lakehouse status` and its log") from None
+    raise WriterGone(f"{job}: the writer ended before it had answered; see `lakehouse status`")
 
 
 class JobServer:
@@ -81,6 +85,8 @@ class JobServer:
                     if "job" not in request:  # a health check that only connects
                         return
                     say(result=run(request["job"], request["arguments"], lambda text: say(progress=text)))
+                except EngineLost:
+                    return  # the writer is about to end
                 except LakehouseError as error:
                     say(error=str(error))
                 except Exception as error:

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lakehouse.errors import LakehouseError, Unavailable
-from lakehouse.stages import EngineLost, Lane, Stage, utc_now
+from lakehouse.errors import EngineLost, LakehouseError, Unavailable
+from lakehouse.stages import Lane, Stage, utc_now
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0

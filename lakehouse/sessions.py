@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,10 +11,14 @@ from lakehouse.embedded.console import console
 from lakehouse.embedded.services import services, stack_runs
 from lakehouse.embedded.waiting import until
 from lakehouse.home import Home
-from lakehouse.jobs import Progress, call
+from lakehouse.jobs import Progress, WriterGone, call
 from lakehouse.settings import Settings
 
 RunJob = Callable[..., Any]
+
+READERS = frozenset({"audit", "drain", "sql"})
+"""Jobs that change nothing, and may be asked again."""
+ASK_AGAIN_S = 0.5
 
 
 @contextmanager
@@ -31,7 +36,15 @@ def writer_for(settings: Settings) -> Iterator[RunJob]:
             def ask(
                 job: str, arguments: Mapping[str, Any], progress: Progress = _tell, timeout_s: float | None = None
             ) -> Any:
-                return call(home, job, arguments, progress=progress, timeout_s=timeout_s)
+                deadline = time.monotonic() + settings.start_timeout_s
+                while True:
+                    try:
+                        return call(home, job, arguments, progress=progress, timeout_s=timeout_s)
+                    except WriterGone:
+                        # The stack brings its writer back; what changes nothing is asked of the new one.
+                        if job not in READERS or time.monotonic() > deadline or not stack_runs(home):
+                            raise
+                        time.sleep(ASK_AGAIN_S)
 
             yield ask
             return

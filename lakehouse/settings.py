@@ -8,6 +8,7 @@ capitals), a ``.env`` file in the working directory, and the file that ``LAKEHOU
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -106,7 +107,10 @@ class Settings(BaseSettings):
     identity: Literal["content", "coordinates"] = Field(
         "content", description="What makes an event without event_id one: equal content, or its place in Kafka."
     )
-    oldest_event_time: str = Field("2000-01-01", description="Events before this day (UTC) are refused.")
+    oldest_event_time: str = Field(
+        "2000-01-01",
+        description="Events before this day, or moment in ISO 8601, are refused; in UTC where it names no zone.",
+    )
     future_tolerance_minutes: float = Field(
         60.0, ge=0, description="How far an event's time may lie after the broker's before it is refused."
     )
@@ -166,6 +170,18 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("oldest_event_time")
+    @classmethod
+    def _a_day_or_a_moment(cls, value: str) -> str:
+        datetime.fromisoformat(value)  # its message names the value
+        return value
+
+    @property
+    def oldest_moment(self) -> datetime:
+        """``oldest_event_time`` with its zone: UTC where it names none, whatever the machine's is."""
+        moment = datetime.fromisoformat(self.oldest_event_time)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
     @field_validator("fault_point")
     @classmethod

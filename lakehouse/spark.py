@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pyspark.sql import SparkSession
-from pyspark.sql.types import StructType
 
-from lakehouse.contracts import Table
 from lakehouse.settings import Settings
 
 ALWAYS: Mapping[str, str] = {
@@ -18,6 +15,7 @@ ALWAYS: Mapping[str, str] = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Each column expression would otherwise look up its place in the Python source: 0.7 s for a batch of silver.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     # An appId stays in the session after a MERGE otherwise, and its next plain write fails.
@@ -80,8 +78,3 @@ def engine_runs(spark: SparkSession) -> bool:
     """Whether the JVM that was started with the session is there still."""
     process = getattr(spark.sparkContext._gateway, "proc", None)
     return process is None or process.poll() is None
-
-
-def spark_schema(table: type[Table]) -> StructType:
-    """A contract's schema as Spark's."""
-    return StructType.fromJson(json.loads(table.schema_json()))

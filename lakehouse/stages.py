@@ -71,10 +71,6 @@ class StageState:
         self.watermark = commit.watermark or self.watermark
 
 
-class EngineLost(Exception):
-    """Spark's JVM has gone: the process must end, and be started anew."""
-
-
 class Lane(StrEnum):
     """Stages of one lane take turns; lanes run beside each other."""
 

@@ -20,12 +20,13 @@ from lakehouse.checkpoints import Checkpoint
 from lakehouse.commits import Commit
 from lakehouse.contracts import Table
 from lakehouse.embedded.waiting import until
+from lakehouse.errors import EngineLost
 from lakehouse.faultpoints import reach
 from lakehouse.frames import Frame
-from lakehouse.stages import Context, EngineLost, Stage, utc_now
+from lakehouse.stages import Context, Stage, utc_now
 
 BATCH_LIMIT_S = 10.0
-"""A batch that has not begun by then is not waited for: what the source seemed to hold is not for Spark to read."""
+"""A batch that Spark has not begun to read by then is not waited for: what the source seemed to hold is not for it."""
 
 
 class Turnstile:
@@ -89,6 +90,8 @@ class QueryStage(Stage):
     """A stage that is a Structured Streaming query with ``foreachBatch``: one capped batch in each round."""
 
     target: type[Table]
+    reads_ahead: bool = False
+    """Whether the next batch is read before its turn: so much is left that none is made smaller by that."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -97,6 +100,8 @@ class QueryStage(Stage):
         self._query: StreamingQuery | None = None
         self._turnstile = Turnstile()
         self._error: BaseException | None = None
+        self._reading = False
+        """Whether Spark has begun a batch that waits for no turn yet."""
 
     # -- what a layer says -------------------------------------------------------------------------------
 
@@ -106,7 +111,10 @@ class QueryStage(Stage):
 
     @abstractmethod
     def gathered(self, rows: DataFrame) -> AbstractContextManager[Frame]:
-        """One micro-batch, read from the source; nothing is committed."""
+        """One micro-batch, in the form that its committer takes; nothing is committed.
+
+        Where delta-rs commits, it has been read from the source then; Spark reads it as it commits.
+        """
 
     @abstractmethod
     def process(self, rows: Frame, commit: Commit) -> Commit:
@@ -143,13 +151,16 @@ class QueryStage(Stage):
     def run(self) -> None:
         self._turnstile.grant()
         try:
+            if self._query is not None and not self._query.isActive:
+                self._query = None  # what it failed at between two turns may be over
             if self._query is None:
                 self._query = self._start()
             began = time.monotonic()
             while not self._turnstile.wait_for_batch(0.1):
                 ended = self._query.awaitTermination(0.01)  # type: ignore[arg-type]  # it takes fractions of a second
-                late = time.monotonic() - began > BATCH_LIMIT_S
+                late = time.monotonic() - began > BATCH_LIMIT_S and not self._reading
                 if ended or (late and self._turnstile.withdraw()):
+                    self.took_all = False
                     break
             if self._error is not None:
                 self._query.awaitTermination()
@@ -175,20 +186,27 @@ class QueryStage(Stage):
 
     def _on_batch(self, rows: DataFrame, batch_id: int) -> None:
         began, turnstile = utc_now(), self._turnstile
+        self._reading = True
         try:
             with self.gathered(rows) as gathered:
                 read = utc_now() - began
+                self._reading = False
                 turnstile.enter()
                 began = utc_now() - read  # what it waited for its turn is not its own
                 try:
                     self.last = self.process(gathered, Commit(self.name, self.generation, batch_id))
                     self.state.taken(self.last, began)
+                except BaseException as error:
+                    self._error = error  # before the turn ends: who waits for it looks then
+                    raise
                 finally:
                     turnstile.leave()
         except BaseException as error:
             self._error = error
             raise
-        if self.took_all:
+        finally:
+            self._reading = False
+        if not self.reads_ahead:
             turnstile.hold()
 
     def _end_query(self) -> None:

@@ -20,12 +20,14 @@ from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any
 
+from py4j.protocol import Py4JNetworkError
+
 from lakehouse.contracts import PIPELINE, BronzeEvents
 from lakehouse.embedded import jars
 from lakehouse.embedded.java import find_java
 from lakehouse.embedded.locks import Held, exclusively
 from lakehouse.endpoints import Endpoints
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import EngineLost, LakehouseError
 from lakehouse.faultpoints import arm, reach
 from lakehouse.home import Home
 from lakehouse.jobs import Job, JobServer, Progress
@@ -34,7 +36,7 @@ from lakehouse.obstacles import Ceiling, despite_full_disk, short_of_disk
 from lakehouse.runner import STOPPED, Runner
 from lakehouse.settings import Settings, load_settings
 from lakehouse.spark import build_session, engine_runs
-from lakehouse.stages import Context, EngineLost, Stage, utc_now
+from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.store import TableStore
 
 RATE_WINDOW_S = 10.0
@@ -56,14 +58,21 @@ class Writer:
     _next_report: float = 0.0
 
     def run_job(self, name: str, arguments: Mapping[str, Any], progress: Progress) -> Any:
-        """Does a registered job; raises LakehouseError for one that there is not."""
+        """Does a registered job; raises LakehouseError for one that there is not, EngineLost where Spark has gone."""
         if name == "ping":
             return "pong"
         found = entry_points(group="lakehouse.jobs", name=name)
         if not found:
             raise LakehouseError(f"there is no job {name!r}")
         job: Job = next(iter(found)).load()
-        return job(self, arguments, progress)
+        try:
+            return job(self, arguments, progress)
+        except LakehouseError:
+            raise
+        except Exception as error:
+            if isinstance(error, ConnectionError | Py4JNetworkError) or not engine_runs(self.context.spark):
+                raise EngineLost(f"{name}: Spark's JVM has ended") from error
+            raise
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.runner.stages if stage.name == name)

@@ -314,7 +314,7 @@ def _stage(cursor: Cursor, mirror: str, name: str, rows: pa.Table) -> sql.Identi
 class _CopySource(io.BufferedIOBase):
     """The lines of a COPY, a part at a time."""
 
-    def __init__(self, text: pa.BufferReader) -> None:
+    def __init__(self, text: io.BytesIO) -> None:
         self._text = text
 
     def read(self, size: int | None = -1, /) -> bytes:

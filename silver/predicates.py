@@ -7,7 +7,7 @@ judged elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import compress
 
 import polars as pl
@@ -47,7 +47,7 @@ def predicates(settings: Settings) -> tuple[Predicate, ...]:
     """The contract of ``silver.events``, in the order in which its reasons are given."""
     readable, too_large = pl.col(READABLE), pl.col(TOO_LARGE)
     time, known = pl.col(S.event_time), list(settings.event_types)
-    oldest = datetime.fromisoformat(settings.oldest_event_time).astimezone(UTC)
+    oldest = settings.oldest_moment
     tolerance = timedelta(minutes=settings.future_tolerance_minutes)
     return (
         Predicate("too_large", f"larger than {settings.max_event_bytes} bytes", too_large),

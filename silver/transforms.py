@@ -34,14 +34,15 @@ CANDIDATES = pa.schema(
 ON_TIME = timedelta(minutes=10)
 """How far behind the broker's time an event counts as on time: it lays out files, and no number depends on it."""
 
+# [0-9] and not \d, which takes the digits of every script.
 _ISO = (
-    r"^(?<day>\d{4}-\d{2}-\d{2})"
-    r"([T ](?<hour>[01]\d|2[0-3]):(?<minute>[0-5]\d)(:(?<second>[0-5]\d)([.](?<fraction>\d{1,9}))?)?"
-    r"(Z|z|[ ]UTC|(?<sign>[+-])(?<hours>0\d|1[0-8]):?(?<minutes>[0-5]\d))?)?$"
+    r"^(?<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"([T ](?<hour>[01][0-9]|2[0-3]):(?<minute>[0-5][0-9])(:(?<second>[0-5][0-9])([.](?<fraction>[0-9]{1,9}))?)?"
+    r"(Z|z|[ ]UTC|(?<sign>[+-])(?<hours>0[0-9]|1[0-8]):?(?<minutes>[0-5][0-9]))?)?$"
 )
-_EPOCH_MS = r"^-?\d{1,15}$"
-_NUMBER = r"^[+-]?(\d+([.]\d*)?|[.]\d+)([eE][+-]?\d{1,2})?$"
-_WHOLE = r"^[+]?(-?\d{1,10})([.]0+)?$"
+_EPOCH_MS = r"^-?[0-9]{1,15}$"
+_NUMBER = r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?$"
+_WHOLE = r"^[+]?(-?[0-9]{1,10})([.]0+)?$"
 _UTC_MICROS = pl.Datetime("us", "UTC")
 
 
@@ -92,14 +93,14 @@ def _time(text: pl.Expr) -> pl.Expr:
     part = text.str.extract_groups(_ISO).struct
 
     def number(name: str) -> pl.Expr:
-        return part.field(name).cast(pl.Int64).fill_null(0)
+        return part.field(name).cast(pl.Int64, strict=False).fill_null(0)
 
     day = part.field("day").str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).cast(pl.Int64)
-    fraction = part.field("fraction").str.pad_end(6, "0").str.head(6).cast(pl.Int64).fill_null(0)
+    fraction = part.field("fraction").str.pad_end(6, "0").str.head(6).cast(pl.Int64, strict=False).fill_null(0)
     ahead = (number("hours") * 60 + number("minutes")) * pl.when(part.field("sign") == "-").then(-1).otherwise(1)
     minutes = (day * 24 + number("hour")) * 60 + number("minute") - ahead
     iso = (minutes * 60 + number("second")) * 1_000_000 + fraction
-    epoch = pl.when(text.str.contains(_EPOCH_MS)).then(text).cast(pl.Int64) * 1_000
+    epoch = pl.when(text.str.contains(_EPOCH_MS)).then(text).cast(pl.Int64, strict=False) * 1_000
     return pl.coalesce(iso, epoch).cast(_UTC_MICROS)
 
 

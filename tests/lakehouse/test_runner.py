@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from lakehouse.errors import LakehouseError, Unavailable
+from lakehouse.errors import EngineLost, LakehouseError, Unavailable
 from lakehouse.runner import Runner, Turn, one_line
-from lakehouse.stages import EngineLost, Stage
+from lakehouse.stages import Stage
 
 DEADLINE_S = 10.0
 

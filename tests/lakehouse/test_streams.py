@@ -15,10 +15,11 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents
 from lakehouse.embedded.waiting import until
 from lakehouse.endpoints import Endpoints
+from lakehouse.errors import EngineLost
 from lakehouse.frames import Frame
 from lakehouse.home import Home
 from lakehouse.settings import Settings
-from lakehouse.stages import Context, EngineLost
+from lakehouse.stages import Context
 from lakehouse.store import TableStore
 from lakehouse.streams import QueryStage, Turnstile
 
@@ -154,7 +155,7 @@ def test_what_comes_between_two_turns_is_in_the_next_batch(lines: Callable[[], L
 
 def test_in_a_backlog_the_next_batch_is_read_before_its_turn_and_committed_in_it(lines: Callable[[], Lines]) -> None:
     stage = lines()
-    stage.cap, stage.took_all = 1, False
+    stage.cap, stage.reads_ahead = 1, True
     for name in ("a", "b", "c"):
         write(stage, name, f"{name}\n")
 
@@ -163,7 +164,7 @@ def test_in_a_backlog_the_next_batch_is_read_before_its_turn_and_committed_in_it
     assert len(stage.batches) == 1
 
     stage.run()
-    stage.took_all = True
+    stage.reads_ahead = False
     stage.run()
 
     assert [lines for _, lines in stage.batches] == stage.read
