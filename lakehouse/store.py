@@ -152,6 +152,7 @@ class TableStore:
             hive_partitioning=bool(partitions),
             hive_schema=partitions or None,
             cast_options=_AS_SPARK_WROTE_THEM,
+            extra_columns="ignore",  # a merge by Spark leaves an empty _change_type in its files
         )
 
     def versions(self, table: type[Table], first: int, last: int) -> list[Version]:

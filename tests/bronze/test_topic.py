@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -40,8 +41,8 @@ def opened(tmp_path: Path, kafka: str, topic: str, spark: SparkSession) -> Itera
     """Opens a stage on a home of its own, again after a close; on the run's broker if no other is named."""
     stages: list[BronzeStage] = []
 
-    def start(bootstrap: str = kafka) -> BronzeStage:
-        settings = Settings(home=tmp_path / "home", topic=topic, topic_partitions=1)
+    def start(bootstrap: str = kafka, **more: Any) -> BronzeStage:
+        settings = Settings(home=tmp_path / "home", topic=topic, topic_partitions=1, **more)
         home = Home(settings.home).make()
         store = TableStore(home, settings, spark)
         store.create_all()
@@ -124,3 +125,32 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(opened: Open) -> None:
 
     with pytest.raises(Unavailable, match=f"no Kafka broker answers at {NOWHERE}"):
         stage.has_work()
+
+
+def test_it_reads_ahead_in_a_backlog_and_no_longer_than_that(opened: Open, kafka: str, topic: str) -> None:
+    send(kafka, topic, range(35))
+    stage = opened(max_events_per_batch=10)
+    ahead = []
+    for _ in range(4):
+        assert stage.has_work()
+        stage.run()
+        ahead.append((stage.reads_ahead, stage.took_all))
+    send(kafka, topic, range(35, 40))
+    take(stage)
+
+    assert ahead == [(True, False), (True, False), (False, False), (False, True)]
+    assert (stage.reads_ahead, stage.took_all) == (False, True)
+    assert list(values_by_source(stage).values()) == [list(range(40))]
+
+
+def test_what_was_read_ahead_and_not_committed_is_read_again(opened: Open, kafka: str, topic: str) -> None:
+    send(kafka, topic, range(35))
+    first = opened(max_events_per_batch=10)
+    assert first.has_work()
+    first.run()
+    first.close()
+
+    second = opened(max_events_per_batch=10)
+    take(second)
+
+    assert list(values_by_source(second).values()) == [list(range(35))]

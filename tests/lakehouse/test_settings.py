@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,21 @@ def test_json_in_a_variable_that_is_none_is_refused(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(LakehouseError, match="spark_conf"):
         load_settings()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_the_oldest_event_time_is_in_utc_on_any_machine(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert load_settings().oldest_moment == datetime(2000, 1, 1, tzinfo=UTC)
+        at_five = load_settings(oldest_event_time="2020-01-01T00:00-05:00")
+        assert at_five.oldest_moment == datetime(2020, 1, 1, 5, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_an_oldest_event_time_that_is_none_is_refused() -> None:
+    with pytest.raises(LakehouseError, match="the year 2000"):
+        load_settings(oldest_event_time="the year 2000")

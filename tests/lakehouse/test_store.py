@@ -302,3 +302,42 @@ def accounts(store: TableStore, table: type[Table]) -> list[Commit]:
     """What the commits of a table say of themselves, the oldest first."""
     found = [Commit.from_json(entry.get(KEY)) for entry in reversed(store.at_head(table).history())]
     return [commit for commit in found if commit is not None]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_new_rows_are_found_beside_those_that_were_removed(stores: Stores, engine: str) -> None:
+    store = stores(engine)
+    for batch, name in enumerate(("e1", "e2")):
+        store.append(BronzeEvents, messages(batch, event(name, "10:00")), Commit("bronze", 0, batch))
+    first = store.version(BronzeEvents)
+    store.delete(BronzeEvents, lambda dialect: f"{dialect.quoted('offset')} = 0", Commit("erase", 0, 0))
+    store.append(BronzeEvents, messages(2, event("e3", "10:01")), Commit("bronze", 0, 2))
+
+    found = store.inserted(BronzeEvents, first, store.version(BronzeEvents), ["offset"])
+
+    table = found if isinstance(found, pa.Table) else found.toArrow()
+    assert sorted(table["offset"].to_pylist()) == [1, 2]
+
+
+@pytest.mark.parametrize("timestamps", ["TIMESTAMP_MICROS", "INT96"])
+def test_files_that_spark_wrote_are_read_in_this_process(stores: Stores, spark: SparkSession, timestamps: str) -> None:
+    """INT96 is how a Spark that was not told otherwise writes times."""
+    by_spark, here = stores("spark"), stores("delta-rs")
+    name = "spark.sql.parquet.outputTimestampType"
+    usual = spark.conf.get(name)
+    spark.conf.set(name, timestamps)
+    try:
+        rows = spark.createDataFrame(messages(0, event("e1", "10:00")))
+        by_spark.append(BronzeEvents, rows, Commit("bronze", 0, 0))
+    finally:
+        spark.conf.set(name, usual)
+    here.append(BronzeEvents, messages(1, event("e2", "10:00")), Commit("bronze", 0, 1))
+
+    last = here.version(BronzeEvents)
+    found = here.inserted(BronzeEvents, last - 1, last, ["offset", "kafka_timestamp", "ingest_date"])
+
+    assert isinstance(found, pa.Table)
+    assert sorted(found.to_pylist(), key=lambda row: row["offset"]) == [
+        {"offset": offset, "kafka_timestamp": at("23:00"), "ingest_date": at("23:00").date()} for offset in (0, 1)
+    ]
+    assert here.scan(BronzeEvents).collect().height == 2
