@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts import Table
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import EngineLost, LakehouseError
 from lakehouse.jobs import Progress
 from lakehouse.runner import STOPPED
 from lakehouse.stages import Stage
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def drain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Waits, at most ``timeout_s``, for the end offsets of now; events may go on arriving meanwhile.
 
-    Result: ``events`` (rows of bronze), ``seconds``. Raises LakehouseError naming what is behind and why.
+    Result: ``events`` (rows of bronze), ``seconds``. Raises LakehouseError naming what is behind and why, EngineLost
+    where the writer stops meanwhile.
     """
     began = time.monotonic()
     timeout_s = float(arguments.get("timeout_s") or 600.0)
@@ -44,7 +45,7 @@ def drain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> d
             raise LakehouseError("drain: " + "; ".join(f"{stage.name}: {stage.state.error}" for stage in stopped))
         rounds = writer.runner.wait_for_round(rounds, min(1.0, timeout_s))
         if writer.runner.stopping.is_set():
-            raise LakehouseError("drain: the writer is stopping; start it again and drain again")
+            raise EngineLost("drain: the writer is stopping; start it again and drain again")
     behind = "; ".join(f"{s.name}: {s.state.error}" for s in writer.runner.stages if s.state.error)
     raise LakehouseError(
         f"drain: not done after {timeout_s:g} s; "

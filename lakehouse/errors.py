@@ -11,7 +11,7 @@ class LakehouseError(Exception):
 
 
 class EngineLost(Exception):
-    """Spark's JVM has gone: the process must end, and be started anew."""
+    """Spark's JVM has gone, or the writer is stopping: what was asked is to be asked of the next one."""
 
 
 class Unavailable(LakehouseError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from lakehouse.embedded.console import console
 from lakehouse.embedded.services import services, stack_runs
 from lakehouse.embedded.waiting import until
+from lakehouse.errors import EngineLost, LakehouseError
 from lakehouse.home import Home
 from lakehouse.jobs import Progress, WriterGone, call
 from lakehouse.settings import Settings
@@ -28,8 +29,10 @@ def writer_for(settings: Settings) -> Iterator[RunJob]:
     The simulator is never started by this.
     """
     home = Home(settings.home)
-    with services(settings, {"kafka", "postgres"}) as endpoints:
-        if stack_runs(home):
+    with ExitStack() as held:
+        # A stack's writer needs none of its servers to be asked: `sql` answers while Postgres is away.
+        endpoints = None if stack_runs(home) else held.enter_context(services(settings, {"kafka", "postgres"}))
+        if endpoints is None or stack_runs(home):
             # Its writer may be starting, or on its way back; a second one beside it would only be refused.
             until(home.socket.exists, settings.start_timeout_s)
 
@@ -56,7 +59,10 @@ def writer_for(settings: Settings) -> Iterator[RunJob]:
                 job: str, arguments: Mapping[str, Any], progress: Progress = _tell, timeout_s: float | None = None
             ) -> Any:
                 del timeout_s  # the job keeps its own time
-                return writer.run_job(job, arguments, progress)
+                try:
+                    return writer.run_job(job, arguments, progress)
+                except EngineLost as error:
+                    raise LakehouseError(str(error)) from error
 
             yield run
 
