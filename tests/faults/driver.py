@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from tests.faults.check import Checked, check
 from tests.faults.faults import FAULTS
 from tests.faults.messages import Kind
@@ -50,7 +52,7 @@ def run(world: World, steps: Iterator[Step], log: Path, tell: Callable[[Outcome]
                 detail = f"{checked.messages:,} messages, {checked.events:,} events, {checked.balances} balances agree"
             else:
                 result, detail = "done", _act(world, step)
-        except Skipped as skipped:
+        except (Skipped, psutil.NoSuchProcess) as skipped:  # what was to be hit may have ended by itself just then
             result, detail = "skipped", str(skipped)
         except (AssertionError, TimeoutError) as error:
             result, detail = "wrong", str(error)

@@ -54,8 +54,9 @@ def kill_postgres_backend(world: World, _: Step) -> str:
     backends = [p for p in world.service("postgres").children() if "lakehouse_writer" in " ".join(p.cmdline())]
     if not backends:
         raise Skipped("the writer has no session")
+    hit = " ".join(backends[0].cmdline()) or f"pid {backends[0].pid}"
     backends[0].kill()
-    return " ".join(backends[0].cmdline()) if backends[0].is_running() else f"pid {backends[0].pid}"
+    return hit
 
 
 def kill_up(world: World, _: Step) -> str:
