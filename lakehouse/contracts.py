@@ -255,7 +255,10 @@ class ChurnFeatures(Table):
         "view_to_cart_rate", "double", "num_add_to_cart / num_views, at most 1; 0 without views.", nullable=False
     )
     cart_to_purchase_rate = Column(
-        "cart_to_purchase_rate", "double", "num_purchases / num_add_to_cart, at most 1; 0 without carts.", nullable=False
+        "cart_to_purchase_rate",
+        "double",
+        "num_purchases / num_add_to_cart, at most 1; or 0.",
+        nullable=False,
     )
     view_to_purchase_rate = Column(
         "view_to_purchase_rate", "double", "num_purchases / num_views, at most 1; 0 without views.", nullable=False
