@@ -58,7 +58,7 @@ def training_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
     return pl.concat([at_cut(user_days, cut, cuts.lookback_days, cuts.horizon_days) for cut in cuts.train])
 
 
-def test_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
+def judged_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
     """The rows of the test's cut, by user."""
     return at_cut(user_days, cuts.test, cuts.lookback_days, cuts.horizon_days)
 

@@ -90,7 +90,7 @@ def calibration_bins(churned: Floats, score: Floats, weight: Floats) -> tuple[Fl
     order = np.argsort(score, kind="stable")
     total = np.cumsum(weight[order])
     bins = np.minimum(((total - weight[order] / 2) * BINS / total[-1]).astype(np.int64), BINS - 1)
-    mass = np.bincount(bins, weight[order], BINS)
+    mass = np.bincount(bins, weight[order], BINS).astype(np.float64)
     held = np.maximum(mass, np.finfo(np.float64).tiny)
     mean = np.bincount(bins, (weight * score)[order], BINS) / held
     share = np.bincount(bins, (weight * churned)[order], BINS) / held

@@ -90,17 +90,19 @@ class Boosting:
     def fit(cls, x: Floats, churned: Floats, seed: int, features: Sequence[str] = FEATURES) -> Boosting:
         # A column that never varies, or is never known, cannot be binned, and has nothing to say.
         varying = [place for place in _places(features) if len(np.unique(x[~np.isnan(x[:, place]), place])) > 1]
+        if not varying:
+            raise ValueError(f"features: all {len(x):,} rows are alike, and there is nothing to learn from them")
         model = HistGradientBoostingClassifier(
             learning_rate=0.05,
             max_iter=150,
             max_leaf_nodes=8,
-            min_samples_leaf=200,
+            min_samples_leaf=min(200, max(20, len(x) // 50)),
             l2_regularization=10,
             monotonic_cst=[_order(FEATURES[place]) for place in varying],
             early_stopping=False,  # it would hold out rows of the same users as it trains on
             random_state=seed,
         )
-        return cls(tuple(varying), model.fit(x[:, varying], churned) if varying else None)
+        return cls(tuple(varying), model.fit(x[:, varying], churned))
 
     def log_odds(self, x: Floats) -> Floats:
         return np.asarray(self.fitted.decision_function(x[:, self.columns]), np.float64)

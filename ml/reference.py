@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,11 +31,8 @@ class Reference:
         return user_days(self.read(folder), SESSION_IDS_CAP)
 
 
-def data_folder() -> Path | None:
-    """``REFERENCE_DATA``, else ``../shared/data`` beside the checkout; None where there is no such folder."""
-    named = os.environ.get("REFERENCE_DATA")
-    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
-    return folder if folder.is_dir() else None
+FOLDER: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Where the data lie beside a checkout."""
 
 
 def ga4_events(folder: Path) -> pl.DataFrame:

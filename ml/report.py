@@ -1,19 +1,20 @@
-"""Prints the results on the reference data as Markdown: ``uv run python -m ml.report``."""
+"""Prints the results on the reference data as Markdown: ``uv run python -m ml.report [FOLDER]``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from ml.evaluate import METRICS
-from ml.reference import REFERENCES, Reference, data_folder
+from ml.reference import FOLDER, REFERENCES, Reference
 from ml.training import CHOSEN, Trained, train
 
 
 def main() -> int:
-    folder = data_folder()
-    if folder is None:
-        sys.stderr.write("ml.report: there is no folder shared/data beside the checkout; name it by REFERENCE_DATA\n")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    if not folder.is_dir():
+        sys.stderr.write(f"{folder}: there is no such folder; the one with the reference data may be named\n")
         return 1
     for reference in REFERENCES:
         trained = train(reference.user_days(folder), reference.plan)
@@ -28,7 +29,7 @@ def lines(reference: Reference, trained: Trained) -> Iterator[str]:
     yield ""
     yield (
         f"Training cuts {', '.join(f'{cut:%Y-%m-%d}' for cut in cuts.train)} ({trained.training_rows:,} rows), test "
-        f"cut {cuts.test:%Y-%m-%d} ({trained.test_rows:,} users). Chosen: {trained.model.name}."
+        f"cut {cuts.test:%Y-%m-%d} ({trained.judged_rows:,} users). Chosen: {trained.model.name}."
     )
     yield ""
     yield "| model | test ROC AUC | less logistic regression | validation, less the best | Brier skill |"

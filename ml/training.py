@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from lakehouse.contracts import ChurnFeatures as F
-from ml.dataset import Cuts, fingerprint, test_rows, training_rows
+from ml.dataset import Cuts, fingerprint, judged_rows, training_rows
 from ml.evaluate import Floats, Interval, auc_differences, roc_auc, with_intervals
 from ml.labels import CHURNED, labels_end
 from ml.models import (
@@ -60,7 +60,7 @@ class Trained:
     differences: Mapping[str, Interval]
     """Test ROC AUC less that of logistic regression, paired."""
     training_rows: int
-    test_rows: int
+    judged_rows: int
     fingerprints: tuple[str, str]
     """Of the training rows and the test's."""
 
@@ -71,9 +71,12 @@ def train(user_days: pl.DataFrame, plan: Plan) -> Trained:
     1. every candidate is fitted without a part of the rows, and scores it: choice and calibration rest on these;
     2. the simplest candidate within noise of the best is chosen;
     3. the candidates are fitted on all training rows, and scored once on the test's.
+
+    Raises ValueError where a training cut has users of one label alone.
     """
-    train_rows, judged = training_rows(user_days, plan.cuts), test_rows(user_days, plan.cuts)
+    train_rows, judged = training_rows(user_days, plan.cuts), judged_rows(user_days, plan.cuts)
     x, churned = matrix(train_rows), _churned(train_rows)
+    _check_labels(train_rows)
     held_out, truth = _held_out(train_rows, x, churned, plan)
     names = [name for name in held_out if name != COUNTS_ALONE]
     chosen, validation = choose({name: held_out[name] for name in names}, truth, plan)
@@ -140,6 +143,12 @@ def _by_time(rows: pl.DataFrame, newest: Mask, plan: Plan) -> list[tuple[Mask, M
     if not before:
         raise ValueError(f"cuts: none whose labels end by the last training cut {cuts[-1]:%Y-%m-%d}")
     return [(rows[F.as_of].is_in(before).to_numpy(), newest)]
+
+
+def _check_labels(rows: pl.DataFrame) -> None:
+    labels = rows.group_by(F.as_of).agg(pl.col(CHURNED).n_unique().alias("kinds"), pl.len().alias("users"))
+    for cut, _, users in labels.filter(pl.col("kinds") < 2).iter_rows():
+        raise ValueError(f"cut={cut:%Y-%m-%d}: its {users:,} users have one label, and there is nothing to learn")
 
 
 def _scores(model: ChurnModel, fitted: Mapping[str, Scorer], x: Floats, share: float) -> dict[str, Floats]:
