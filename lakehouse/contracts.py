@@ -207,6 +207,91 @@ class FunnelWindows(Table):
     table_properties: ClassVar = CHANGE_FEED
 
 
+class UserDays(Table):
+    name = "gold.user_days"
+    comment = "A user's day, exact for events of any lateness: what the churn features are computed from."
+
+    user_id = Column("user_id", "string", "The user.", nullable=False)
+    date = Column("date", "date", "Day (UTC) of the events.", nullable=False)
+    num_views = Column("num_views", "long", "Events of type view.", nullable=False)
+    num_add_to_cart = Column("num_add_to_cart", "long", "Events of type add_to_cart.", nullable=False)
+    num_purchases = Column("num_purchases", "long", "Events of type purchase.", nullable=False)
+    num_events = Column("num_events", "long", "Events of any type.", nullable=False)
+    sessions = Column("sessions", "long", "Distinct sessions; a lower bound once sessions_capped.", nullable=False)
+    first_event_time = Column("first_event_time", "timestamp", "Earliest event.", nullable=False)
+    last_event_time = Column("last_event_time", "timestamp", "Latest event.", nullable=False)
+    last_purchase_time = Column("last_purchase_time", "timestamp", "Latest purchase; null without one.")
+    revenue = Column(
+        "revenue",
+        "decimal(18,4)",
+        "Sum of price x quantity (1 where null) of the purchases, in the events' currency; stops at its type's limit.",
+        nullable=False,
+    )
+    active_hours = Column(
+        "active_hours", "long", "Hours (UTC) with an event, as bits: bit 0 is midnight to one.", nullable=False
+    )
+    session_ids = Column("session_ids", STRINGS, "The distinct sessions, sorted, up to a cap.", nullable=False)
+    sessions_capped = Column("sessions_capped", "boolean", "session_ids has reached its cap.", nullable=False)
+
+    key = (user_id, date)
+    partition_by = (date,)
+    table_properties: ClassVar = CHANGE_FEED
+
+
+class ChurnFeatures(Table):
+    name = "gold.churn_features"
+    comment = "What a churn model sees of a user: nothing at or after as_of. Counts are of the lookback."
+
+    user_id = Column("user_id", "string", "The user.", nullable=False)
+    as_of = Column("as_of", "timestamp", "The cut: only events before it are seen.", nullable=False)
+    num_views = Column("num_views", "long", "Events of type view.", nullable=False)
+    num_add_to_cart = Column("num_add_to_cart", "long", "Events of type add_to_cart.", nullable=False)
+    num_purchases = Column("num_purchases", "long", "Events of type purchase.", nullable=False)
+    num_events = Column("num_events", "long", "Events of any type.", nullable=False)
+    sessions = Column("sessions", "long", "Distinct sessions; a lower bound beyond the cap of a day.", nullable=False)
+    active_days = Column("active_days", "long", "Days (UTC) with an event.", nullable=False)
+    active_hours = Column("active_hours", "long", "Hours (UTC) with an event.", nullable=False)
+    view_to_cart_rate = Column(
+        "view_to_cart_rate", "double", "num_add_to_cart / num_views, at most 1; 0 without views.", nullable=False
+    )
+    cart_to_purchase_rate = Column(
+        "cart_to_purchase_rate",
+        "double",
+        "num_purchases / num_add_to_cart, at most 1; or 0.",
+        nullable=False,
+    )
+    view_to_purchase_rate = Column(
+        "view_to_purchase_rate", "double", "num_purchases / num_views, at most 1; 0 without views.", nullable=False
+    )
+    recency_days = Column("recency_days", "double", "Days since the last event, however long ago.", nullable=False)
+    tenure_days = Column("tenure_days", "double", "Days since the first event, however long ago.", nullable=False)
+    frequency = Column(
+        "frequency", "double", "active_days per day that the user was known within the lookback.", nullable=False
+    )
+    trend = Column(
+        "trend",
+        "double",
+        "(events of the lookback's later half - of its earlier half) / num_events: -1 fading to 1 growing, 0 without.",
+        nullable=False,
+    )
+    days_between_visits = Column(
+        "days_between_visits", "double", "Mean days from one active day to the next; null with fewer than two."
+    )
+    days_since_purchase = Column(
+        "days_since_purchase", "double", "Days since the last purchase, however long ago; null without one."
+    )
+    events_per_session = Column(
+        "events_per_session", "double", "num_events / sessions; null where no session is known."
+    )
+    minutes_per_day = Column(
+        "minutes_per_day", "double", "Mean minutes from a day's first event to its last; null without active days."
+    )
+    revenue = Column("revenue", "double", "Value of the purchases, in the events' currency.", nullable=False)
+
+    key = (user_id, as_of)
+    table_properties: ClassVar = CHANGE_FEED
+
+
 class GoldSnapshots(Table):
     name = "gold.snapshots"
     comment = "Every partition of gold that a daily snapshot copied, because it had changed."

@@ -1,0 +1,69 @@
+"""Data sets: the features of every user seen before each of several cuts, and what became of that user."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from gold.churn_features import FEATURES, churn_features
+from lakehouse.contracts import ChurnFeatures as F
+from ml.labels import CHURNED, labels_end, midnight, with_labels
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Which moments are learnt from, and which one is judged. Midnights in UTC.
+
+    Raises ValueError where a label of a training cut would end after the test's cut, for then the model would have
+    seen what it is asked.
+    """
+
+    train: tuple[datetime, ...]
+    """In order of time; the last one validates."""
+    test: datetime
+    horizon_days: int
+    """Churned: no event for so long."""
+    lookback_days: int
+
+    def __post_init__(self) -> None:
+        if not self.train:
+            raise ValueError("cuts: at least one to train with")
+        if list(self.train) != sorted(set(self.train)):
+            raise ValueError("cuts: must be in order of time, each once")
+        for cut in self.train:
+            if labels_end(cut, self.horizon_days) > midnight(self.test).date():
+                raise ValueError(
+                    f"cut={cut:%Y-%m-%d}: its labels end on {labels_end(cut, self.horizon_days)}, "
+                    f"after the test's cut {self.test:%Y-%m-%d}"
+                )
+
+
+def training_cuts(test: datetime, horizon_days: int, every_days: int, number: int) -> tuple[datetime, ...]:
+    """The ``number`` latest cuts, ``every_days`` apart, whose labels end by the cut ``test``; in order of time."""
+    last = midnight(test) - timedelta(days=horizon_days)
+    return tuple(last - timedelta(days=every_days * back) for back in reversed(range(number)))
+
+
+def at_cut(user_days: pl.DataFrame, cut: datetime, lookback_days: int, horizon_days: int) -> pl.DataFrame:
+    """A row for every user with an event before ``cut``: the features at it and ``churned``, by user."""
+    features = churn_features(user_days, midnight(cut), lookback_days)
+    return with_labels(features, user_days, cut, horizon_days)
+
+
+def training_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
+    """The rows of all training cuts, by cut and user."""
+    return pl.concat([at_cut(user_days, cut, cuts.lookback_days, cuts.horizon_days) for cut in cuts.train])
+
+
+def judged_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
+    """The rows of the test's cut, by user."""
+    return at_cut(user_days, cuts.test, cuts.lookback_days, cuts.horizon_days)
+
+
+def fingerprint(rows: pl.DataFrame) -> str:
+    """SHA-256 of a data set's rows in order of cut and user: the same for the same data, whenever it was built."""
+    ordered = rows.select(*F.key, *FEATURES, CHURNED).sort(F.as_of, F.user_id)
+    return hashlib.sha256(ordered.write_csv().encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""Training: candidates on the training cuts, the simplest within noise of the best, judged once on the test's cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from lakehouse.contracts import ChurnFeatures as F
+from ml.dataset import Cuts, fingerprint, judged_rows, training_rows
+from ml.evaluate import Floats, Interval, auc_differences, roc_auc, with_intervals
+from ml.labels import CHURNED, labels_end
+from ml.models import (
+    Calibrated,
+    ChurnModel,
+    Costs,
+    Scorer,
+    counts_alone,
+    fit_candidates,
+    fit_partial,
+    matrix,
+    probabilities,
+)
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+FOLDS: Final = 4
+COUNTS_ALONE: Final = "counts alone"
+SHARE: Final = "share of churned"
+CHOSEN: Final = "chosen, calibrated"
+REFERENCE: Final = "logistic"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train with. The same plan and days give the same model."""
+
+    cuts: Cuts
+    validate_by: Literal["users", "time"]
+    """``users``: models are judged on the last training cut of users they have not seen. ``time``: on the last training
+    cut, trained with the cuts whose labels end by then."""
+    costs: Costs = field(default_factory=Costs)
+    seed: int = 7
+    bootstrap_rounds: int = 200
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, and all that is to be said of it."""
+
+    model: ChurnModel
+    validation: Mapping[str, Interval]
+    """ROC AUC of each candidate less the best one's, on what it was not trained on."""
+    test: Mapping[str, Mapping[str, Interval]]
+    """Metrics of each candidate and baseline, of the chosen one calibrated, and of the three counts alone."""
+    differences: Mapping[str, Interval]
+    """Test ROC AUC less that of logistic regression, paired."""
+    training_rows: int
+    judged_rows: int
+    fingerprints: tuple[str, str]
+    """Of the training rows and the test's."""
+
+
+def train(user_days: pl.DataFrame, plan: Plan) -> Trained:
+    """A model of ``user_days`` (all days of all users), chosen on the training cuts and judged on the test's.
+
+    1. every candidate is fitted without a part of the rows, and scores it: choice and calibration rest on these;
+    2. the simplest candidate within noise of the best is chosen;
+    3. the candidates are fitted on all training rows, and scored once on the test's.
+
+    Raises ValueError where a training cut has users of one label alone.
+    """
+    train_rows, judged = training_rows(user_days, plan.cuts), judged_rows(user_days, plan.cuts)
+    x, churned = matrix(train_rows), _churned(train_rows)
+    _check_labels(train_rows)
+    held_out, truth = _held_out(train_rows, x, churned, plan)
+    names = [name for name in held_out if name != COUNTS_ALONE]
+    chosen, validation = choose({name: held_out[name] for name in names}, truth, plan)
+
+    fitted = fit_candidates(x, churned, plan.seed)
+    partial = fit_partial(x, churned, plan.seed)
+    model = ChurnModel(
+        chosen,
+        Calibrated.fit(fitted[chosen], truth, held_out[chosen]),
+        Calibrated.fit(partial, truth, held_out[COUNTS_ALONE]),
+        plan.costs,
+    )
+    scores = _scores(model, fitted, matrix(judged), churned.mean())
+    labels = _churned(judged)
+    return Trained(
+        model,
+        validation,
+        {name: with_intervals(labels, score, plan.seed, plan.bootstrap_rounds) for name, score in scores.items()},
+        auc_differences(labels, scores, REFERENCE, plan.seed, plan.bootstrap_rounds),
+        len(train_rows),
+        len(judged),
+        (fingerprint(train_rows), fingerprint(judged)),
+    )
+
+
+def choose(held_out: Mapping[str, Floats], churned: Floats, plan: Plan) -> tuple[str, dict[str, Interval]]:
+    """The first of ``held_out`` (the simplest first) that is within noise of the best, and each one's distance.
+
+    Within noise: the paired interval of its ROC AUC less the best one's reaches zero.
+    """
+    best = max(held_out, key=lambda name: roc_auc(churned, held_out[name]))
+    differences = auc_differences(churned, held_out, best, plan.seed, plan.bootstrap_rounds)
+    return next(name for name in held_out if differences[name].high >= 0), differences
+
+
+def _held_out(rows: pl.DataFrame, x: Floats, churned: Floats, plan: Plan) -> tuple[dict[str, Floats], Floats]:
+    """Log odds of each candidate, and of the model for missing features with the counts alone, for rows of the last
+    training cut, by models that were not trained on them; and those rows' labels."""
+    newest = (rows[F.as_of] == plan.cuts.train[-1]).to_numpy()
+    parts = _user_folds(rows, newest, plan) if plan.validate_by == "users" else _by_time(rows, newest, plan)
+    found: dict[str, Floats] = {}
+    for learn, score in parts:
+        fitted: dict[str, Scorer] = {
+            **fit_candidates(x[learn], churned[learn], plan.seed),
+            COUNTS_ALONE: fit_partial(x[learn], churned[learn], plan.seed),
+        }
+        for name, model in fitted.items():
+            seen = counts_alone(x[score]) if name == COUNTS_ALONE else x[score]
+            found.setdefault(name, np.full(len(x), np.nan))[score] = model.log_odds(seen)
+    return {name: scores[newest] for name, scores in found.items()}, churned[newest]
+
+
+def _user_folds(rows: pl.DataFrame, newest: Mask, plan: Plan) -> list[tuple[Mask, Mask]]:
+    users = rows[F.user_id].unique().sort()
+    fold = np.random.default_rng(plan.seed).permutation(len(users)) % FOLDS
+    folds = rows.select(F.user_id).join(pl.DataFrame({F.user_id: users, "fold": fold}), on=F.user_id, how="left")
+    of_row = folds["fold"].to_numpy()
+    return [(of_row != n, newest & (of_row == n)) for n in range(FOLDS)]
+
+
+def _by_time(rows: pl.DataFrame, newest: Mask, plan: Plan) -> list[tuple[Mask, Mask]]:
+    cuts, horizon = plan.cuts.train, plan.cuts.horizon_days
+    before = [cut for cut in cuts if labels_end(cut, horizon) <= cuts[-1].date()]
+    if not before:
+        raise ValueError(f"cuts: none whose labels end by the last training cut {cuts[-1]:%Y-%m-%d}")
+    return [(rows[F.as_of].is_in(before).to_numpy(), newest)]
+
+
+def _check_labels(rows: pl.DataFrame) -> None:
+    labels = rows.group_by(F.as_of).agg(pl.col(CHURNED).n_unique().alias("kinds"), pl.len().alias("users"))
+    for cut, _, users in labels.filter(pl.col("kinds") < 2).iter_rows():
+        raise ValueError(f"cut={cut:%Y-%m-%d}: its {users:,} users have one label, and there is nothing to learn")
+
+
+def _scores(model: ChurnModel, fitted: Mapping[str, Scorer], x: Floats, share: float) -> dict[str, Floats]:
+    return {
+        SHARE: np.full(len(x), share),
+        **{name: probabilities(scorer.log_odds(x)) for name, scorer in fitted.items()},
+        CHOSEN: model.whole.probability(x),
+        COUNTS_ALONE: model.partial.probability(counts_alone(x)),
+    }
+
+
+def _churned(rows: pl.DataFrame) -> Floats:
+    return rows[CHURNED].cast(pl.Float64).to_numpy()
