@@ -147,7 +147,7 @@ def _by_time(rows: pl.DataFrame, newest: Mask, plan: Plan) -> list[tuple[Mask, M
 
 def _check_labels(rows: pl.DataFrame) -> None:
     labels = rows.group_by(F.as_of).agg(pl.col(CHURNED).n_unique().alias("kinds"), pl.len().alias("users"))
-    for cut, _, users in labels.filter(pl.col("kinds") < 2).iter_rows():
+    for cut, _, users in labels.filter(pl.col("kinds") < 2).sort(F.as_of).iter_rows():
         raise ValueError(f"cut={cut:%Y-%m-%d}: its {users:,} users have one label, and there is nothing to learn")
 
 
