@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 
+from gold.counts import counted
 from lakehouse import event
 from lakehouse.contracts import SilverEvents as S
 from lakehouse.contracts import UserDays as D
@@ -22,23 +23,17 @@ def user_days(events: pl.DataFrame, session_ids_cap: int) -> pl.DataFrame:
 
     ``session_ids_cap``: the most session ids kept for a row, the first ones in order.
     """
-    kind, time = pl.col(S.event_type), pl.col(S.event_time)
-    bought = kind == event.PURCHASE
+    time, bought = pl.col(S.event_time), pl.col(S.event_type) == event.PURCHASE
     amount = (pl.col(S.price).cast(WIDE) * pl.col(S.quantity).fill_null(1).cast(WIDE)).clip(upper_bound=MOST)
     rows = events.with_columns(time.dt.date().alias(D.date), amount.cast(WIDE).alias(D.revenue))
     sessions = rows.group_by(KEY).agg(pl.col(S.session_id).drop_nulls().unique().sort().alias(D.session_ids))
-    counted = rows.group_by(KEY).agg(
-        (kind == event.VIEW).sum().cast(pl.Int64).alias(D.num_views),
-        (kind == event.ADD_TO_CART).sum().cast(pl.Int64).alias(D.num_add_to_cart),
-        bought.sum().cast(pl.Int64).alias(D.num_purchases),
-        pl.len().cast(pl.Int64).alias(D.num_events),
-        time.min().alias(D.first_event_time),
-        time.max().alias(D.last_event_time),
+    sums = rows.group_by(KEY).agg(
+        *counted(),
         time.filter(bought).max().alias(D.last_purchase_time),
         pl.col(D.revenue).filter(bought).sum(),
         pl.lit(1, pl.Int64).mul(2 ** time.dt.hour().cast(pl.Int64)).cast(pl.Int64).bitwise_or().alias(D.active_hours),
     )
-    return _capped(counted.join(sessions, on=KEY, how="left"), session_ids_cap)
+    return _capped(sums.join(sessions, on=KEY, how="left"), session_ids_cap)
 
 
 def merged(old: pl.DataFrame, new: pl.DataFrame, session_ids_cap: int) -> pl.DataFrame:

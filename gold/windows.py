@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from lakehouse import event
+from gold.counts import counted
 from lakehouse.contracts import FunnelSummary as G
 from lakehouse.contracts import FunnelWindows as W
 from lakehouse.contracts import SilverEvents as S
@@ -33,7 +33,7 @@ def funnel_summary(events: pl.DataFrame, watermark: datetime | None, settings: S
     ``watermark`` is the one before the batch: events older than it are counted as late, and a window that ended by
     then is final from its first event on.
     """
-    kind, time, key = pl.col(S.event_type), pl.col(S.event_time), (G.user_id, *WINDOW)
+    time, key = pl.col(S.event_time), (G.user_id, *WINDOW)
     final = pl.lit(value=False) if watermark is None else pl.col(G.window_end) <= watermark
     rows = with_window(events, settings.window_minutes)
     sessions = (
@@ -49,12 +49,7 @@ def funnel_summary(events: pl.DataFrame, watermark: datetime | None, settings: S
         rows.lazy()
         .group_by(key)
         .agg(
-            (kind == event.VIEW).sum().cast(pl.Int64).alias(G.num_views),
-            (kind == event.ADD_TO_CART).sum().cast(pl.Int64).alias(G.num_add_to_cart),
-            (kind == event.PURCHASE).sum().cast(pl.Int64).alias(G.num_purchases),
-            pl.len().cast(pl.Int64).alias(G.num_events),
-            time.min().alias(G.first_event_time),
-            time.max().alias(G.last_event_time),
+            *counted(),
             (pl.lit(0) if watermark is None else (time < watermark).sum()).cast(pl.Int64).alias(G.late_events),
         )
         .join(sessions, on=key, how="left")
