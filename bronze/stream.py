@@ -150,8 +150,8 @@ class BronzeStage(QueryStage):
         )
         self.context.store.append(BronzeEvents, rows, commit)
         reach("after-bronze-commit")
-        own = {place(self.source_id, p): end for p, end in self._ends_seen.items()}
-        left = sum(max(0, end - commit.offsets.get(name, 0)) for name, end in own.items())
+        taken = {p: commit.offsets.get(place(self.source_id, p), 0) for p in self._ends_seen}
+        left = sum(max(0, end - taken[p]) for p, end in self._ends_seen.items())
         self.took_all = left == 0
         self.reads_ahead = left >= self.context.settings.max_events_per_batch
         return commit

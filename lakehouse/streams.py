@@ -70,7 +70,7 @@ class Turnstile:
             self._inside = True
 
     def leave(self) -> None:
-        """After a batch, done or failed."""
+        """After a batch, done or failed, whether or not it had its turn."""
         with self._condition:
             self._inside = False
             self._condition.notify_all()
@@ -193,19 +193,14 @@ class QueryStage(Stage):
                 self._reading = False
                 turnstile.enter()
                 began = utc_now() - read  # what it waited for its turn is not its own
-                try:
-                    self.last = self.process(gathered, Commit(self.name, self.generation, batch_id))
-                    self.state.taken(self.last, began)
-                except BaseException as error:
-                    self._error = error  # before the turn ends: who waits for it looks then
-                    raise
-                finally:
-                    turnstile.leave()
+                self.last = self.process(gathered, Commit(self.name, self.generation, batch_id))
+                self.state.taken(self.last, began)
         except BaseException as error:
-            self._error = error
+            self._error = error  # before the turn ends: who waits for it looks then
             raise
         finally:
             self._reading = False
+            turnstile.leave()
         if not self.reads_ahead:
             turnstile.hold()
 
