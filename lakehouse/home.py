@@ -33,6 +33,16 @@ class Home:
         return self.root / "checkpoints"
 
     @property
+    def models(self) -> Path:
+        """What is kept of churn models: MLflow's database and files, and the champion."""
+        return self.root / "models"
+
+    @property
+    def champion(self) -> Path:
+        """The model that serves; it is replaced in one step."""
+        return self.models / "champion.pkl"
+
+    @property
     def kafka(self) -> Path:
         return self.root / "kafka"
 
