@@ -6,6 +6,7 @@ be loaded.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from gold.churn_features import FEATURES
 from lakehouse.errors import LakehouseError
+from lakehouse.home import Home
 from ml.evaluate import Floats, Interval
 from ml.models import ChurnModel
 
@@ -54,7 +56,7 @@ class Package:
     card: ModelCard
     typical: Floats
     """The median of each of `FEATURES` in the training rows: what a row is compared with to give reasons."""
-    features: tuple[str, ...] = FEATURES
+    features: tuple[str, ...] = tuple(str(column) for column in FEATURES)  # a contract's column cannot be unpickled
     """The columns that it was trained on, in order."""
 
 
@@ -67,6 +69,26 @@ def save(package: Package, path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
+
+
+def install(package: Package, home: Home) -> None:
+    """Makes ``package`` the champion under ``home``: the file that serves, and what `status` says of it."""
+    save(package, home.champion)
+    note(package.card, home)
+
+
+def note(card: ModelCard, home: Home) -> None:
+    """Writes what `lakehouse status` tells of the champion, which it is not to unpickle for it."""
+    told = {
+        "version": card.version,
+        "simulated": card.simulated,
+        "trained_at": card.trained_at.isoformat(timespec="seconds"),
+        "test_cut": f"{card.test_cut:%Y-%m-%d}",
+        "roc_auc": round(card.metrics["roc_auc"].value, 4),
+    }
+    unfinished = home.champion_note.with_name(f".{home.champion_note.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(told))
+    unfinished.replace(home.champion_note)
 
 
 def load(path: Path) -> Package:
