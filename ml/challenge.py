@@ -86,8 +86,10 @@ class Challenge:
         return plain
 
 
-def challenge(home: Home, wish: Wish, tell: Tell = lambda _: None) -> Challenge:
+def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = lambda _: None) -> Challenge:
     """Trains, registers and judges; the challenger becomes champion where the verdict says so.
+
+    ``served_lookback_days``: what the features that are scored are counted in.
 
     Raises LakehouseError where the data do not do, with what would help.
     """
@@ -109,7 +111,7 @@ def challenge(home: Home, wish: Wish, tell: Tell = lambda _: None) -> Challenge:
 
     tell("comparing it with the champion")
     registry = Registry(home)
-    verdict = judge(trained.model, present_champion(registry), cuts, trained.data, plan.seed)
+    verdict = judge(trained.model, present_champion(registry), cuts, trained.data, served_lookback_days, plan.seed)
     tell("registering it")
     package = packaged(trained, plan, datetime.now(UTC), version="", data_versions={UserDays.name: pinned.version})
     with tempfile.TemporaryDirectory() as folder:

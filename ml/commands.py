@@ -14,9 +14,11 @@ import typer
 from lakehouse.cli_options import HomeOption, JsonOption, settings_for
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ml.challenge import Challenge
 
-WIDTH = 105
+LEAST_WIDTH = 105
 """Of tables, in characters: narrower, an interval would be folded."""
 
 
@@ -32,7 +34,10 @@ def train(
     horizon: Annotated[
         int, typer.Option(min=1, metavar="DAYS", help="Churned: no event for so long after the cut.")
     ] = 30,
-    lookback: Annotated[int, typer.Option(min=1, metavar="DAYS", help="What the counts are counted in.")] = 30,
+    lookback: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="DAYS", help="What the counts are of; default: LAKEHOUSE_CHURN_LOOKBACK_DAYS."),
+    ] = None,
     test_cut: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Midnight (UTC); default: the last with whole labels."),
@@ -58,8 +63,8 @@ def train(
     Examples:
 
       lakehouse train
-      lakehouse train --horizon 7 --lookback 14
-      lakehouse train --horizon 91 --lookback 365 --every 91 --cuts 2 --validate-by time
+      lakehouse train --horizon 7
+      LAKEHOUSE_CHURN_LOOKBACK_DAYS=365 lakehouse train --horizon 91 --every 91 --cuts 2 --validate-by time
       lakehouse train --data 120 --cost-missed 5 --cost-needless 1 --json
     """
     settings = settings_for(home)
@@ -74,7 +79,7 @@ def train(
         Wish(
             data=data,
             horizon_days=horizon,
-            lookback_days=lookback,
+            lookback_days=lookback or settings.churn_lookback_days,
             test=test_cut.date() if test_cut else None,
             every_days=every,
             cuts=cuts,
@@ -82,6 +87,7 @@ def train(
             costs=Costs(cost_missed, cost_needless),
             seed=seed,
         ),
+        settings.churn_lookback_days,
         steps,
     )
     steps.end()
@@ -209,11 +215,11 @@ def _print_challenge(found: Challenge) -> None:
         table.add_row(
             name, str(metrics["roc_auc"]), str(trained.differences[name]), str(metrics["brier_skill"]), style=style
         )
-    out.print(table, width=WIDTH, crop=False)
+    _wide().print(table)
     parts = Table("users", "number", "churned", "mean score", "ROC AUC", box=None, pad_edge=False)
     for name, part in found.segments.items():
         parts.add_row(name, f"{part.users:,}", f"{part.churned:.1%}", f"{part.mean_score:.1%}", str(part.roc_auc))
-    out.print(parts, width=WIDTH, crop=False)
+    _wide().print(parts)
     strongest = ", ".join(f"{one.feature} {one.loss:.3f}" for one in found.importance[:5] if one.loss > 0)
     out.print(f"ROC AUC lost where one feature is shuffled: {strongest or 'nothing'}")
     if found.verdict.promote:
@@ -238,8 +244,6 @@ def _document(one: Any) -> dict[str, Any]:
 def _print_versions(documents: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    from lakehouse.embedded.console import out
-
     table = Table(
         "version", "", "registered", "chosen", "test ROC AUC", "test cut", "horizon", box=None, pad_edge=False
     )
@@ -254,4 +258,12 @@ def _print_versions(documents: list[dict[str, Any]]) -> None:
             tags.get("test_cut", ""),
             f"{tags.get('horizon_days', '')} days",
         )
-    out.print(table, width=WIDTH, crop=False)
+    _wide().print(table)
+
+
+def _wide() -> Console:
+    from rich.console import Console
+
+    from lakehouse.embedded.console import out
+
+    return Console(highlight=False, width=max(out.width, LEAST_WIDTH))

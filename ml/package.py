@@ -74,11 +74,11 @@ def save(package: Package, path: Path) -> None:
 def install(package: Package, home: Home) -> None:
     """Makes ``package`` the champion under ``home``: the file that serves, and what `status` says of it."""
     save(package, home.champion)
-    note(package.card, home)
+    save_note(package.card, home.champion_note)
 
 
-def note(card: ModelCard, home: Home) -> None:
-    """Writes what `lakehouse status` tells of the champion, which it is not to unpickle for it."""
+def save_note(card: ModelCard, path: Path) -> None:
+    """Writes what `lakehouse status` tells of a champion, for it is not to unpickle one."""
     told = {
         "version": card.version,
         "simulated": card.simulated,
@@ -86,9 +86,9 @@ def note(card: ModelCard, home: Home) -> None:
         "test_cut": f"{card.test_cut:%Y-%m-%d}",
         "roc_auc": round(card.metrics["roc_auc"].value, 4),
     }
-    unfinished = home.champion_note.with_name(f".{home.champion_note.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(json.dumps(told))
-    unfinished.replace(home.champion_note)
+    unfinished.replace(path)
 
 
 def load(path: Path) -> Package:

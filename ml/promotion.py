@@ -23,13 +23,25 @@ class Verdict:
 
 
 def judge(
-    challenger: ChurnModel, champion: Package | None, cuts: Cuts, data: DataSet, seed: int, rounds: int = 200
+    challenger: ChurnModel,
+    champion: Package | None,
+    cuts: Cuts,
+    data: DataSet,
+    served_lookback_days: int,
+    seed: int,
+    rounds: int = 200,
 ) -> Verdict:
     """The challenger is promoted where there is no champion to speak of, or where it beats it by more than noise.
 
     More than noise: the paired bootstrap interval of the difference of both ROC AUCs, on the challenger's test rows,
     lies above zero. ``champion`` is None where there is none.
     """
+    if cuts.lookback_days != served_lookback_days:
+        return Verdict(
+            False,
+            f"its counts are of {cuts.lookback_days} days, and those that are scored of {served_lookback_days}; set "
+            f"LAKEHOUSE_CHURN_LOOKBACK_DAYS={cuts.lookback_days}, or train with --lookback {served_lookback_days}",
+        )
     if champion is None:
         return Verdict(True, "there was no champion to speak of")
     card = champion.card

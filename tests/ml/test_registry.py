@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def first(home: Home) -> Challenge:
-    return challenge(home, WISH)
+    return challenge(home, WISH, served_lookback_days=30)
 
 
 def test_the_first_model_becomes_champion_and_its_file_serves(home: Home, first: Challenge) -> None:
@@ -61,7 +61,7 @@ def test_the_first_model_becomes_champion_and_its_file_serves(home: Home, first:
 
 
 def test_the_same_model_again_is_kept_but_does_not_beat_the_champion(home: Home, first: Challenge) -> None:
-    again = challenge(home, WISH)
+    again = challenge(home, WISH, served_lookback_days=30)
 
     assert again.trained.fingerprints == first.trained.fingerprints
     assert not again.verdict.promote
@@ -154,7 +154,7 @@ def test_a_version_of_the_days_holds_the_same_rows_after_more_have_come(home: Ho
 
     assert load_user_days(home, first.data_version).days.equals(pinned.days)
     assert load_user_days(home).version == first.data_version + 1
-    again = challenge(home, replace(WISH, data=first.data_version))
+    again = challenge(home, replace(WISH, data=first.data_version), served_lookback_days=30)
     assert again.trained.fingerprints == first.trained.fingerprints
 
 
