@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from ml import package as packages
 from ml.evaluate import Interval
 from ml.importance import Importance, permutation_importance
 from ml.models import Costs, matrix
+from ml.monitoring import Watch, watch
 from ml.package import Package
 from ml.packaging import packaged
 from ml.planning import EVERY_DAYS, HORIZON_DAYS, LOOKBACK_DAYS, plan_cuts
@@ -57,6 +58,8 @@ class Challenge:
     segments: Mapping[str, Segment]
     importance: list[Importance]
     package: Package
+    replaced: Watch | None
+    """How the champion does that was there before."""
 
     def as_document(self) -> dict[str, Any]:
         """All figures, as JSON has them: an interval is its value, low and high; what is not known is null."""
@@ -81,6 +84,7 @@ class Challenge:
             "less_logistic_regression": self.trained.differences,
             "segments": self.segments,
             "importance": self.importance,
+            "champion_before": None if self.replaced is None else self.replaced.as_document(),
         }
         plain: dict[str, Any] = json.loads(json.dumps(_finite(document)))
         return plain
@@ -111,19 +115,21 @@ def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = la
 
     tell("comparing it with the champion")
     registry = Registry(home)
-    verdict = judge(trained.model, present_champion(registry), cuts, trained.data, served_lookback_days, plan.seed)
+    champion = present_champion(registry)
+    before = None if champion is None else watch(champion, pinned.days)
+    verdict = judge(trained.model, champion, cuts, trained.data, served_lookback_days, plan.seed)
     tell("registering it")
     package = packaged(trained, plan, datetime.now(UTC), version="", data_versions={UserDays.name: pinned.version})
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder)
         write_plots(files / "plots", outcome, score, importance)
-        found = Challenge(0, verdict, pinned.version, plan, trained, parts, importance, package)
+        found = Challenge(0, verdict, pinned.version, plan, trained, parts, importance, package, before)
         (files / "evaluation.json").write_text(json.dumps(found.as_document(), indent=1))
         version = registry.register(package, _run(found, files))
     if verdict.promote:
         tell(f"promoting version {version}")
         package = registry.promote(version)
-    return Challenge(version, verdict, pinned.version, plan, trained, parts, importance, package)
+    return replace(found, version=version, package=package)
 
 
 def present_champion(registry: Registry) -> Package | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ml.challenge import Challenge
+    from ml.monitoring import Watch
 
 LEAST_WIDTH = 105
 """Of tables, in characters: narrower, an interval would be folded."""
@@ -175,6 +176,43 @@ def export(
     typer.echo(f"{made} written to {file}")
 
 
+@model.command("drift")
+def drift(json: JsonOption = False, home: HomeOption = None) -> None:
+    """Compare today's users with those that the champion was trained on, and say whether retraining is due.
+
+    Of users who acted within the lookback, then and now.
+
+    The population stability index of the score and of each feature: below 0.1 is nothing, above 0.25 another
+    population. Exit 1 where retraining is due.
+
+    Examples:
+
+      lakehouse model drift
+      lakehouse model drift || lakehouse train
+    """
+    from lakehouse.errors import LakehouseError
+    from lakehouse.home import Home
+    from ml.challenge import present_champion
+    from ml.monitoring import watch
+    from ml.registry import Registry
+    from ml.source import load_user_days
+
+    folder = Home(settings_for(home).home)
+    champion = present_champion(Registry(folder))
+    if champion is None:
+        raise LakehouseError(f"no champion is under {folder.root} yet; `lakehouse train` makes one")
+    days = load_user_days(folder).days
+    if days.is_empty():
+        raise LakehouseError(f"gold.user_days under {folder.root} holds no events yet, and there is nothing to compare")
+    found = watch(champion, days)
+    if json:
+        typer.echo(json_format.dumps(found.as_document(), indent=1))
+    else:
+        _print_watch(found)
+    if found.due:
+        raise typer.Exit(1)
+
+
 class _Steps:
     """Tells on stderr what begins, and how long it took once the next begins."""
 
@@ -222,6 +260,8 @@ def _print_challenge(found: Challenge) -> None:
     _wide().print(parts)
     strongest = ", ".join(f"{one.feature} {one.loss:.3f}" for one in found.importance[:5] if one.loss > 0)
     out.print(f"ROC AUC lost where one feature is shuffled: {strongest or 'nothing'}")
+    if found.replaced is not None:
+        out.print(f"The champion before: {_say_due(found.replaced)}")
     if found.verdict.promote:
         out.print(f"[bold]Version {found.version} is the champion[/]: {found.verdict.reason}.")
     else:
@@ -229,6 +269,28 @@ def _print_challenge(found: Challenge) -> None:
             f"[bold]Version {found.version} is kept and not promoted[/]: {found.verdict.reason}. "
             f"`lakehouse model promote {found.version}` overrules."
         )
+
+
+def _print_watch(found: Watch) -> None:
+    from rich.table import Table
+
+    from lakehouse.embedded.console import out
+
+    out.print(
+        f"Champion {found.model_version}, on {found.users:,} users who acted within the lookback, as of {found.at}."
+    )
+    table = Table("", "stability index", box=None, pad_edge=False)
+    for name, index in found.indices.items():
+        table.add_row(name, f"{index:.3f}")
+    out.print(table)
+    out.print(_say_due(found))
+
+
+def _say_due(found: Watch) -> str:
+    """Of the champion that is there."""
+    if found.due:
+        return f"retraining is due: {'; '.join(found.due)}."
+    return f"retraining is not due before {found.due_again}, when a whole horizon of new labels is there."
 
 
 def _document(one: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from gold.churn_features import FEATURES
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from ml.drift import Reference
 from ml.evaluate import Floats, Interval
 from ml.models import ChurnModel
 
@@ -58,6 +59,8 @@ class Package:
     """The median of each of `FEATURES` in the training rows: what a row is compared with to give reasons."""
     features: tuple[str, ...] = tuple(str(column) for column in FEATURES)  # a contract's column cannot be unpickled
     """The columns that it was trained on, in order."""
+    reference: Reference | None = None
+    """How features and scores were spread in training: what drift is measured against."""
 
 
 def save(package: Package, path: Path) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
-import polars as pl
 
 from gold.churn_features import FEATURES
+from ml.drift import ACTIVE, reference_of
 from ml.evaluate import Floats
 from ml.models import matrix
 from ml.package import ModelCard, Package
@@ -42,7 +42,10 @@ def packaged(
         features_hash=features_hash(),
         data_versions=dict(data_versions or {}),
     )
-    return Package(trained.model, card, typical(trained.data.training))
+    x = matrix(trained.data.training)
+    active = matrix(trained.data.training.filter(ACTIVE))
+    reference = reference_of(active, trained.model.whole.probability(active))
+    return Package(trained.model, card, typical(x), reference=reference)
 
 
 def features_hash() -> str:
@@ -50,9 +53,8 @@ def features_hash() -> str:
     return hashlib.sha256("\n".join(FEATURES).encode()).hexdigest()[:12]
 
 
-def typical(rows: pl.DataFrame) -> Floats:
-    """The median of each of `FEATURES` where it is known; NaN for one that never is."""
-    x = matrix(rows)
+def typical(x: Floats) -> Floats:
+    """The median of each column where it is known; NaN for one that never is."""
     found = np.full(x.shape[1], np.nan)
     known = ~np.isnan(x).all(axis=0)
     found[known] = np.nanmedian(x[:, known], axis=0)

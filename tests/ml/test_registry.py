@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, Schema, write_deltalake
 
+from gold.churn_features import FEATURES
 from lakehouse.contracts import UserDays
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from ml import package as packages
 from ml.challenge import Challenge, Wish, challenge
+from ml.monitoring import watch
 from ml.registry import NAME, Registry, Run
 from ml.source import load_user_days
 from tests.ml.churn_days import shop
@@ -69,6 +72,17 @@ def test_the_same_model_again_is_kept_but_does_not_beat_the_champion(home: Home,
     assert "of version 1 on the same" in again.verdict.reason
     assert [(one.version, one.champion) for one in Registry(home).versions()] == [(again.version, False), (1, True)]
     assert packages.load(home.champion).card.version == "1"
+
+
+def test_the_champion_is_watched_where_a_challenger_is_trained(home: Home, first: Challenge) -> None:
+    days = load_user_days(home, first.data_version).days
+
+    found = watch(packages.load(home.champion), days)
+
+    assert first.replaced is None
+    assert (found.model_version, found.due_again) == ("1", first.plan.cuts.test.date() + timedelta(days=2 * 21))
+    assert set(found.indices) == {"score", *FEATURES}
+    assert found.as_document()["due"] == found.due
 
 
 def test_a_version_says_what_it_was_made_of(home: Home, first: Challenge) -> None:
