@@ -77,8 +77,8 @@ class Shop:
         self.store.append(FunnelSummary, empty(FunnelSummary), commit)
 
     def take(self, *kinds: type[Follower], engine: str = "delta-rs") -> list[Follower]:
-        """A new process's stages, each of which takes what is there."""
-        store = self._store(engine)
+        """New stages, each of which takes what is there."""
+        store = self.store if engine == "delta-rs" else self._store(engine)
         context = Context(store.settings, self.home, Endpoints("", "", "", "", "", ""), self.spark, store, print)
         stages = [kind(context) for kind in kinds or (UserDaysStage, ChurnFeaturesStage)]
         for stage in stages:
