@@ -135,8 +135,7 @@ LATE = (
 )
 
 
-@pytest.mark.parametrize("second", ENGINES)
-@pytest.mark.parametrize("first", ENGINES)
+@pytest.mark.parametrize(("first", "second"), [("delta-rs", "delta-rs"), ("delta-rs", "spark"), ("spark", "delta-rs")])
 def test_batches_of_any_lateness_add_up_in_both_engines(shop: Shop, first: str, second: str) -> None:
     shop.bring(*FIRST)
     shop.watermark(at("10T23:00"))
