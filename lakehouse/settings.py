@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     )
     postgres_port: Port = Field(15432, description="Port of the embedded PostgreSQL; 0 picks a free one.")
     raw_events_days: int = Field(30, ge=1, description="Days that Postgres keeps raw events, by the day received.")
+    churn_history_days: int = Field(90, ge=1, description="Days that Postgres keeps a user's earlier churn scores.")
 
     # Doors
     bind_address: str = Field("127.0.0.1", description="Address that the API and the dashboard listen on.")
