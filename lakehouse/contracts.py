@@ -243,7 +243,7 @@ class UserDays(Table):
 
 class ChurnFeatures(Table):
     name = "gold.churn_features"
-    comment = "What a churn model sees of a user: nothing at or after as_of. Counts are of the lookback."
+    comment = "What a churn model sees of each user, now: nothing at or after as_of. Counts are of the lookback."
 
     user_id = Column("user_id", "string", "The user.", nullable=False)
     as_of = Column("as_of", "timestamp", "The cut: only events before it are seen.", nullable=False)
@@ -291,7 +291,7 @@ class ChurnFeatures(Table):
     )
     revenue = Column("revenue", "double", "Value of the purchases, in the events' currency.", nullable=False)
 
-    key = (user_id, as_of)
+    key = (user_id,)
     table_properties: ClassVar = CHANGE_FEED
 
 
@@ -390,6 +390,8 @@ PIPELINE: tuple[type[Table], ...] = (
     SilverQuarantine,
     FunnelSummary,
     FunnelWindows,
+    UserDays,
+    ChurnFeatures,
 )
 """The tables that the stages write."""
 

@@ -23,6 +23,11 @@ def drain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> d
     Result: ``events`` (rows of bronze), ``seconds``. Raises LakehouseError naming what is behind and why, EngineLost
     where the writer stops meanwhile.
     """
+    with writer.runner.hurry():
+        return _drained(writer, arguments, progress)
+
+
+def _drained(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     began = time.monotonic()
     timeout_s = float(arguments.get("timeout_s") or 600.0)
     bronze: Any = writer.stage("bronze")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lakehouse.errors import EngineLost, LakehouseError, Unavailable
@@ -72,6 +73,7 @@ class Runner:
     turn: Turn = field(default_factory=Turn)
     stopping: threading.Event = field(default_factory=threading.Event)
     rounds: int = 0
+    _in_a_hurry: int = 0
     _commits: int = 0
     """Runs of stages that are done: what wakes the lanes beside."""
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -114,6 +116,7 @@ class Runner:
         """
         self._require_engine(lane)
         worked = False
+        now = self.clock()  # of the round: stages of one interval stay in one round, each behind the one it reads
         for stage in self.stages:
             if stage.lane is not lane:
                 continue
@@ -127,8 +130,11 @@ class Runner:
             try:
                 began = utc_now()
                 if stage.has_work():
+                    if now < stage.state.due_at and not self._in_a_hurry:
+                        continue
                     stage.state.state = "running"
                     stage.run()
+                    stage.state.due_at = now + stage.interval_s
                     worked = True
                     with self._changed:
                         self._commits += 1
@@ -148,6 +154,17 @@ class Runner:
         with self._changed:
             self._changed.wait_for(lambda: self.rounds > after or self.stopping.is_set(), timeout_s)
             return self.rounds
+
+    @contextmanager
+    def hurry(self) -> Iterator[None]:
+        """Meanwhile stages run without their least intervals: someone waits for them."""
+        with self._changed:
+            self._in_a_hurry += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._in_a_hurry -= 1
 
     @property
     def caught_up(self) -> bool:

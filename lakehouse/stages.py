@@ -58,6 +58,8 @@ class StageState:
     attempts: int = 0
     """Failures in a row at what the stage itself does."""
     retry_at: float = field(default=0.0, repr=False)
+    due_at: float = field(default=0.0, repr=False)
+    """When it may run again, by the runner's clock."""
     recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RECENT_BATCHES), repr=False)
     """Rows, and refused rows, of the newest batches since the start, oldest first."""
 
@@ -93,6 +95,8 @@ class Stage(ABC):
     """The tables that it writes and others read."""
     position: int | None = None
     """The last version of ``origin`` that it has taken wholly, -1 for none; None while that is not known."""
+    interval_s: float = 0.0
+    """Least time from one run's start to the next, for a stage that is cheaper when it takes more at once."""
     took_all: bool = True
     """Whether its last run took all that was there when it began."""
 

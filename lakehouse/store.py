@@ -43,12 +43,12 @@ _AS_SPARK_WROTE_THEM = pl.ScanCastOptions(datetime_cast=["nanosecond-downcast", 
 class Merge:
     """How rows ``s`` are merged into the table ``t``: update what matches, insert the rest.
 
-    Expressions are SQL that both engines read; ``bounds`` narrows the target by literals, so that files are skipped.
+    ``bounds`` narrows the target by literals, so that files are skipped; ``update`` has an expression for each column.
     """
 
     keys: Sequence[str]
     bounds: Callable[[Dialect], str]
-    update: Mapping[str, str]
+    update: Callable[[Dialect], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -177,26 +177,40 @@ class TableStore:
         versions = self.versions(table, first, last)
         names = [str(column) for column in columns]
         if not self.delta_rs_commits(sum(version.rows for version in versions)):
-            return self._inserted_by_spark(table, first, last).select(*names)
+            return self._feed_by_spark(table, first, last).where("_change_type = 'insert'").select(*names)
         if all(version.only_appends for version in versions):
             files = [str(file) for version in versions for file in version.files]
             return to_arrow(self._files(table, files).select(names).collect())
         feed = pl.DataFrame(self.feed(table, first, last))
         return to_arrow(feed.filter(pl.col("_change_type") == "insert").select(names))
 
-    def _inserted_by_spark(self, table: type[Table], first: int, last: int) -> DataFrame:
-        feed = (
+    def changed(self, table: type[Table], first: int, last: int, columns: Sequence[str]) -> Frame:
+        """``columns``, each combination once, of the rows that the versions from ``first`` to ``last``, both included,
+        brought, changed or removed."""
+        names = [str(column) for column in columns]
+        if not self.delta_rs_commits(sum(version.rows for version in self.versions(table, first, last))):
+            return self._feed_by_spark(table, first, last).select(*names).distinct()
+        return to_arrow(pl.DataFrame(self.feed(table, first, last, names)).select(names).unique())
+
+    def of(self, table: type[Table], keys: Frame) -> Frame:
+        """The rows of ``table`` at its newest version that agree with a row of ``keys`` in all its columns."""
+        if isinstance(keys, pa.Table):
+            found = self.scan(table).join(pl.DataFrame(keys).lazy(), on=keys.column_names, how="semi")
+            return to_arrow(found.collect())
+        return self.read(table).join(keys, on=keys.columns, how="left_semi")
+
+    def _feed_by_spark(self, table: type[Table], first: int, last: int) -> DataFrame:
+        return (
             self.spark.read.format("delta")
             .option("readChangeFeed", "true")
             .option("startingVersion", first)
             .option("endingVersion", last)
             .load(self.path(table))
         )
-        return feed.where("_change_type = 'insert'")
 
-    def feed(self, table: type[Table], first: int, last: int) -> pa.Table:
+    def feed(self, table: type[Table], first: int, last: int, columns: list[str] | None = None) -> pa.Table:
         """The change feed of the versions from ``first`` to ``last``, both included, read in this process."""
-        return pa.table(self.at_head(table).load_cdf(starting_version=first, ending_version=last))
+        return pa.table(self.at_head(table).load_cdf(starting_version=first, ending_version=last, columns=columns))
 
     # -- committing ---------------------------------------------------------------------------------------
 
@@ -264,7 +278,7 @@ class TableStore:
                     commit_properties=_properties(commit),
                     writer_properties=WRITER,
                 )
-                .when_matched_update(dict(merge.update))
+                .when_matched_update(dict(merge.update(DATAFUSION)))
                 .when_not_matched_insert({str(column): f"s.{column}" for column in table.columns()})
                 .execute()
             )
@@ -274,7 +288,7 @@ class TableStore:
                 SparkDeltaTable.forPath(self.spark, self.path(table))
                 .alias("t")
                 .merge(rows.alias("s"), f"{matches} AND ({merge.bounds(SPARK)})")
-                .whenMatchedUpdate(set=dict(merge.update))
+                .whenMatchedUpdate(set=dict(merge.update(SPARK)))
                 .whenNotMatchedInsertAll()
                 .execute()
             )
