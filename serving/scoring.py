@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakehouse.contracts import ChurnFeatures, ChurnPrediction
 from serving.scoring_client import Refused, Scored
@@ -38,8 +39,9 @@ def predictions(score: Score, users: pa.Table, now: Callable[[], datetime]) -> p
         except Refused as refused:
             bad = _blamed(refused, chunk.num_rows)
             if bad:
-                done.append(_with_error(chunk.take(sorted(bad)), [bad[number] for number in sorted(bad)], now()))
-                to_do += _parts(chunk.take([n for n in range(chunk.num_rows) if n not in bad]), 1)
+                is_bad = [number in bad for number in range(chunk.num_rows)]
+                done.append(_with_error(chunk.filter(is_bad), [bad[number] for number in sorted(bad)], now()))
+                to_do += _parts(chunk.filter(pc.invert(pa.array(is_bad))), 1)
             else:
                 to_do += _parts(chunk, 2)
         else:
