@@ -76,10 +76,10 @@ def _in_words(typical: Floats, row: Floats, places: np.ndarray, effects: Floats)
         if abs(effect) >= LEAST_EFFECT:
             verb = "raises" if effect > 0 else "lowers"
             said = WORDS[FEATURES[place]](row[place])
-            yield f"{said} (typical: {_number(typical[place])}): {verb} the risk"
+            yield f"{said} (typical: {number(typical[place])}): {verb} the risk"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Whole where it is whole or from 10 on, else with one digit, or two below 1."""
     if value == round(value) or abs(value) >= 10:
         return f"{value:,.0f}"
@@ -90,13 +90,13 @@ def _many(one: str, many: str | None = None) -> Callable[[float], str]:
     def words(value: float) -> str:
         if value == 0:
             return f"no {many or one + 's'}"
-        return f"{_number(value)} {one if value == 1 else many or one + 's'}"
+        return f"{number(value)} {one if value == 1 else many or one + 's'}"
 
     return words
 
 
 def _trend(value: float) -> str:
-    return f"activity {'grows' if value > 0 else 'fades' if value < 0 else 'is steady'}, trend {_number(value)}"
+    return f"activity {'grows' if value > 0 else 'fades' if value < 0 else 'is steady'}, trend {number(value)}"
 
 
 WORDS: Final[Mapping[str, Callable[[float], str]]] = {
@@ -107,15 +107,15 @@ WORDS: Final[Mapping[str, Callable[[float], str]]] = {
     F.sessions: _many("session"),
     F.active_days: _many("active day"),
     F.active_hours: _many("active hour"),
-    F.recency_days: lambda days: f"last seen {_number(days)} days ago",
-    F.tenure_days: lambda days: f"first seen {_number(days)} days ago",
-    F.frequency: lambda share: f"active on {_number(share)} of the days",
+    F.recency_days: lambda days: f"last seen {number(days)} days ago",
+    F.tenure_days: lambda days: f"first seen {number(days)} days ago",
+    F.frequency: lambda share: f"active on {number(share)} of the days",
     F.trend: _trend,
-    F.days_between_visits: lambda days: f"{_number(days)} days between visits",
-    F.days_since_purchase: lambda days: f"no purchase in {_number(days)} days",
-    F.events_per_session: lambda events: f"{_number(events)} events in a session",
-    F.minutes_per_day: lambda minutes: f"{_number(minutes)} minutes on an active day",
-    F.revenue: lambda value: f"purchases worth {_number(value)}",
+    F.days_between_visits: lambda days: f"{number(days)} days between visits",
+    F.days_since_purchase: lambda days: f"no purchase in {number(days)} days",
+    F.events_per_session: lambda events: f"{number(events)} events in a session",
+    F.minutes_per_day: lambda minutes: f"{number(minutes)} minutes on an active day",
+    F.revenue: lambda value: f"purchases worth {number(value)}",
 }
 """What a feature's value is in words."""
 

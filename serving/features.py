@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, NotRequired, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 import typing_extensions
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, WithJsonSchema
 
 from gold.churn_features import COUNTS
 from lakehouse.contracts import ChurnFeatures as F
@@ -68,10 +68,11 @@ def is_whole(column: Column) -> bool:
 
 def _field(column: Column) -> Any:
     limits = bounds(column)
+    checked: Any = Annotated[float, Field(strict=True, ge=limits.low, le=limits.high, allow_inf_nan=False)]
     if is_whole(column):
-        checked: Any = Annotated[int, Field(strict=True, ge=int(limits.low), le=int(limits.high))]
-    else:
-        checked = Annotated[float, Field(strict=True, ge=limits.low, le=limits.high, allow_inf_nan=False)]
+        # 5.0 is a whole number to JSON, and what many a program sends; pydantic's strict int refuses it.
+        described = {"type": "integer", "minimum": int(limits.low), "maximum": int(limits.high)}
+        checked = Annotated[checked, Field(multiple_of=1), WithJsonSchema(described)]
     if column in COUNTS:
         return Annotated[checked, Field(description=column.comment)]
     described = Field(description=f"{column.comment} Null or left out where unknown.")
@@ -143,8 +144,7 @@ def _of_column(rows: pa.Table, column: Column, most: int) -> Iterator[Refusal]:
         return
     values = rows[name]
     if not _fits(values.type, column):
-        kind = "whole numbers" if is_whole(column) else "numbers"
-        yield Refusal(("body", name), f"must be {kind}, and not {values.type}", "type")
+        yield Refusal(("body", name), f"must be numbers, and not {values.type}", "type")
         return
     if column in COUNTS and values.null_count:
         for row in pc.indices_nonzero(pc.is_null(values)).to_pylist()[:most]:
@@ -154,12 +154,14 @@ def _of_column(rows: pa.Table, column: Column, most: int) -> Iterator[Refusal]:
     numbers = pc.cast(values, pa.float64(), safe=False)
     # NaN compares false with either end.
     fits = pc.and_(pc.greater_equal(numbers, limits.low), pc.less_equal(numbers, limits.high))
-    message = f"must be from {limits.low:,.0f} to {limits.high:,.0f}"
+    if is_whole(column):
+        fits = pc.and_(fits, pc.equal(pc.floor(numbers), numbers))
+    message = f"must be a {'whole ' if is_whole(column) else ''}number from {limits.low:,.0f} to {limits.high:,.0f}"
     for row in pc.indices_nonzero(pc.invert(pc.fill_null(fits, fill_value=True))).to_pylist()[:most]:
         yield Refusal(("body", "rows", row, name), message, "out_of_bounds")
 
 
 def _fits(type: pa.DataType, column: Column) -> bool:
-    if pa.types.is_integer(type) or (pa.types.is_null(type) and column not in COUNTS):
-        return True
-    return not is_whole(column) and bool(pa.types.is_floating(type))
+    if pa.types.is_null(type):
+        return column not in COUNTS
+    return bool(pa.types.is_integer(type) or pa.types.is_floating(type))
