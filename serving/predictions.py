@@ -25,7 +25,7 @@ from serving.prediction_sink import (
     drop_expired_history,
     users_of_other_models,
 )
-from serving.scoring import ROWS_AT_ONCE, predictions
+from serving.prediction_rows import ROWS_AT_ONCE, predictions
 from serving.scoring_client import ScoringClient
 from serving.sink import Applied, MirrorBatch, split
 

@@ -1,110 +1,109 @@
-"""Rows of churn features into rows of ``churn_prediction``, by whoever scores; one bad row holds back no other."""
+"""Rows and a package into answers. Pure, apart from reading the bytes of an Arrow stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final
 
+import msgspec
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.contracts import ChurnFeatures, ChurnPrediction
-from serving.scoring_client import Refused, Scored
-from serving.sink import conform, mirror_schema
+from ml.evaluate import Floats
+from ml.labels import CHURNED
+from ml.models import PROBABILITY, matrix, probabilities
+from ml.package import Package
+from ml.reasons import explain
+from serving.features import GIVEN, Reasons, refusals
+from serving.problems import MOST, Refusal, Refused
 
-ROWS_AT_ONCE: Final = 5_000
+REASONS: Final = "reasons"
 
-FEATURES: Final = tuple(
-    column for column in ChurnFeatures.columns() if column not in (ChurnFeatures.user_id, ChurnFeatures.as_of)
-)
-"""What is sent of a user; who it is stays here."""
-
-Score: TypeAlias = Callable[[pa.Table], Scored]
-
-
-def predictions(score: Score, users: pa.Table, now: Callable[[], datetime]) -> pa.Table:
-    """A row of ``churn_prediction`` for each of ``users``, rows of ``gold.churn_features``, in any order.
-
-    ``score`` is asked for at most `ROWS_AT_ONCE` rows together. Rows that it refuses by number carry its reason as
-    ``error``, and the rest is asked for again; where it refuses without a number, halves find out which.
-    """
-    done = [mirror_schema(ChurnPrediction).empty_table()]
-    to_do = [users.slice(start, ROWS_AT_ONCE) for start in range(0, users.num_rows, ROWS_AT_ONCE)]
-    while to_do:
-        chunk = to_do.pop()
-        try:
-            scored = score(chunk.select(FEATURES))
-        except Refused as refused:
-            bad = _blamed(refused, chunk.num_rows)
-            if bad:
-                is_bad = [number in bad for number in range(chunk.num_rows)]
-                done.append(_with_error(chunk.filter(is_bad), [bad[number] for number in sorted(bad)], now()))
-                to_do += _parts(chunk.filter(pc.invert(pa.array(is_bad))), 1)
-            else:
-                to_do += _parts(chunk, 2)
-        else:
-            done.append(_with_score(chunk, scored, now()))
-    return pa.concat_tables(done)
+_ANSWER: Final = pa.schema([(PROBABILITY, pa.float64()), (CHURNED, pa.bool_()), (REASONS, pa.list_(pa.string()))])
 
 
-def _blamed(refused: Refused, rows: int) -> Mapping[int, str]:
-    """Why, for each row that is to be taken out; none where that is not known."""
-    named = {number: reason for number, reason in refused.rows.items() if 0 <= number < rows}
-    return {0: str(refused)} if not named and rows == 1 else named
+@dataclass(frozen=True)
+class Scores:
+    """Of each row, in order."""
+
+    probability: Floats
+    churned: npt.NDArray[np.bool_]
+    reasons: list[list[str]]
+    """Empty for a row that was to get none."""
 
 
-def _parts(rows: pa.Table, count: int) -> Iterator[pa.Table]:
-    size = -(-rows.num_rows // count)
-    return (rows.slice(start, size) for start in range(0, rows.num_rows, size or 1))
+def score(package: Package, x: Floats, reasons: Reasons) -> Scores:
+    """Scores of the rows of ``x`` (as `ml.models.matrix` gives them)."""
+    model = package.model
+    if reasons == "all":
+        explained = explain(model, package.typical, x)
+        return Scores(explained.probability, explained.probability >= model.threshold, explained.reasons)
+    probability = probabilities(model.log_odds(x))
+    churned = probability >= model.threshold
+    said: list[list[str]] = [[] for _ in range(len(x))]
+    if reasons == "churned":
+        of_churned = explain(model, package.typical, x[churned]).reasons
+        for row, why in zip(np.flatnonzero(churned).tolist(), of_churned, strict=True):
+            said[row] = why
+    return Scores(probability, churned, said)
 
 
-def _with_score(users: pa.Table, scored: Scored, at: datetime) -> pa.Table:
-    return _table(
-        users,
-        {
-            ChurnPrediction.churn_probability: scored.rows["churn_probability"],
-            ChurnPrediction.churned: scored.rows["churned"],
-            ChurnPrediction.threshold: scored.threshold,
-            ChurnPrediction.model_version: scored.model_version,
-            ChurnPrediction.scored_at: at,
-            ChurnPrediction.reasons: scored.rows["reasons"],
-            ChurnPrediction.error: None,
-        },
-    )
-
-
-def _with_error(users: pa.Table, errors: Sequence[str], at: datetime) -> pa.Table:
-    return _table(
-        users,
-        {
-            ChurnPrediction.churn_probability: None,
-            ChurnPrediction.churned: None,
-            ChurnPrediction.threshold: None,
-            ChurnPrediction.model_version: None,
-            ChurnPrediction.scored_at: at,
-            ChurnPrediction.reasons: [],
-            ChurnPrediction.error: pa.array(errors, pa.string()),
-        },
-    )
-
-
-def _table(users: pa.Table, values: Mapping[str, Any]) -> pa.Table:
-    """Rows of ``churn_prediction``; a value that is no column is that of every row."""
-    features = pl.DataFrame(users.select(FEATURES)).select(pl.struct(pl.all()).struct.json_encode()).to_series()
-    given = {
-        ChurnPrediction.user_id: users[ChurnFeatures.user_id],
-        ChurnPrediction.as_of: users[ChurnFeatures.as_of],
-        ChurnPrediction.features: features.to_arrow(compat_level=pl.CompatLevel.oldest()),
-        **values,
+def as_json(package: Package, scores: Scores) -> bytes:
+    """The answer to a batch."""
+    rows = zip(scores.churned.tolist(), scores.probability.tolist(), scores.reasons, strict=True)
+    answer: dict[str, Any] = {
+        "model_version": package.card.version,
+        "threshold": package.model.threshold,
+        "predictions": [{CHURNED: c, PROBABILITY: p, REASONS: why} for c, p, why in rows],
     }
-    schema = mirror_schema(ChurnPrediction)
-    columns = {field.name: _column(given[field.name], field.type, users.num_rows) for field in schema}
-    return conform(pa.table(columns), ChurnPrediction)
+    return msgspec.json.encode(answer)
 
 
-def _column(value: Any, type: pa.DataType, rows: int) -> pa.Array | pa.ChunkedArray:
-    if isinstance(value, pa.Array | pa.ChunkedArray):
-        return value
-    return pa.array([value] * rows, type)
+def as_arrow(scores: Scores) -> bytes:
+    """The answer to a batch, as an Arrow IPC stream."""
+    columns = [pa.array(scores.probability), pa.array(scores.churned), pa.array(scores.reasons, pa.list_(pa.string()))]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, _ANSWER) as writer:
+        writer.write_table(pa.Table.from_arrays(columns, schema=_ANSWER))
+    return bytes(sink.getvalue())
+
+
+def rows_of_arrow(body: bytes, max_rows: int) -> Floats:
+    """The features in an Arrow IPC stream, as rows of `FEATURES`; its other columns are not read.
+
+    Raises Refused where it is none, has too many rows, or a feature is missing, of another type or out of bounds.
+    """
+    rows = _features_of(body, max_rows)
+    if found := refusals(rows, MOST):
+        raise Refused(found)
+    numbers = {name: pc.cast(rows[name], pa.float64(), safe=False) for name in rows.schema.names}
+    return matrix(pl.DataFrame(pa.table(numbers)))
+
+
+def _features_of(body: bytes, max_rows: int) -> pa.Table:
+    try:
+        schema = pa.ipc.open_stream(body).schema
+        wanted = [place for place, name in enumerate(schema.names) if name in GIVEN]
+        if not wanted:
+            return pa.table({})
+        batches, count = [], 0
+        with pa.ipc.open_stream(body, options=pa.ipc.IpcReadOptions(included_fields=wanted)) as stream:
+            for batch in stream:
+                count += batch.num_rows
+                if count > max_rows:
+                    raise Refused([_too_many(max_rows)])
+                batches.append(batch)
+            rows = pa.Table.from_batches(batches, stream.schema)
+        rows.validate(full=True)  # a length or an offset that lies would be read as memory of someone else
+    except (pa.ArrowException, OSError, ValueError) as error:
+        message = f"is no Arrow IPC stream that can be read: {' '.join(str(error).split())[:200]}"
+        raise Refused([Refusal(("body",), message, "arrow_invalid")]) from None
+    return rows
+
+
+def _too_many(max_rows: int) -> Refusal:
+    message = f"has more rows than api_max_batch_rows={max_rows:,}; send them in several batches"
+    return Refusal(("body", "rows"), message, "too_long")

@@ -28,7 +28,7 @@ from lakehouse.store import TableStore
 from serving import predictions as stage_of_scores
 from serving.prediction_sink import apply_predictions, drop_expired_history
 from serving.predictions import PredictionStage, UnscoredStage, stages
-from serving.scoring import FEATURES, predictions
+from serving.prediction_rows import FEATURES, predictions
 from serving.scoring_client import Refused, Scored, ScoringClient
 
 NEWEST = "SELECT user_id, as_of, model_version, error FROM churn_prediction ORDER BY user_id"
