@@ -35,6 +35,9 @@ WRITER = WriterProperties(max_row_group_size=20_000)
 """Row groups are what Spark's tasks share among them, and what a reader skips: in one of a million rows a batch would
 be parsed by one core only, and read whole for each late event."""
 
+KEPT_BYTES = 96 * 2**20
+"""The newest append to a table is kept in memory up to this size: whoever follows the table takes it from there."""
+
 _AS_SPARK_WROTE_THEM = pl.ScanCastOptions(datetime_cast=["nanosecond-downcast", "convert-timezone"])
 """Times of a Spark that was not told otherwise are INT96, in nanoseconds and without a zone."""
 
@@ -59,6 +62,8 @@ class TableStore:
     settings: Settings
     spark: SparkSession
     _open: dict[str, DeltaTable] = field(default_factory=dict, repr=False)
+    _kept: dict[str, tuple[tuple[Path, ...], pa.Table]] = field(default_factory=dict, repr=False)
+    """Of each table that was appended to: the files that the newest append made, and its rows."""
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     # -- what is there ------------------------------------------------------------------------------------
@@ -178,11 +183,29 @@ class TableStore:
         names = [str(column) for column in columns]
         if not self.delta_rs_commits(sum(version.rows for version in versions)):
             return self._feed_by_spark(table, first, last).where("_change_type = 'insert'").select(*names)
-        if all(version.only_appends for version in versions):
-            files = [str(file) for version in versions for file in version.files]
-            return to_arrow(self._files(table, files).select(names).collect())
+        if (appended := self._appended(table, versions, names)) is not None:
+            return appended
         feed = pl.DataFrame(self.feed(table, first, last))
         return to_arrow(feed.filter(pl.col("_change_type") == "insert").select(names))
+
+    def appended(self, table: type[Table], first: int, last: int) -> pa.Table | None:
+        """The rows that the versions from ``first`` to ``last`` brought; None where one of them did more than append.
+
+        May be called in any thread.
+        """
+        return self._appended(table, self.versions(table, first, last), [str(column) for column in table.columns()])
+
+    def _appended(self, table: type[Table], versions: Sequence[Version], names: Sequence[str]) -> pa.Table | None:
+        if not all(version.only_appends for version in versions):
+            return None
+        in_memory, kept = self._kept.get(table.name, ((), None))
+        parts = []
+        if kept is not None and versions and versions[-1].files == in_memory:
+            versions, parts = versions[:-1], [kept.select(names)]
+        files = [str(file) for version in versions for file in version.files]
+        if files or not parts:
+            parts.insert(0, to_arrow(self._files(table, files).select(names).collect()))
+        return pa.concat_tables(parts) if len(parts) > 1 else parts[0]
 
     def changed(self, table: type[Table], first: int, last: int, columns: Sequence[str]) -> Frame:
         """``columns``, each combination once, of the rows that the versions from ``first`` to ``last``, both included,
@@ -244,13 +267,18 @@ class TableStore:
         if self.is_committed(table, commit):
             return
         if isinstance(rows, pa.Table):
+            conformed = conform(rows, table)
+            self._kept.pop(table.name, None)
             write_deltalake(
                 self.at_head(table),
-                conform(rows, table),
+                conformed,
                 mode="append",
                 commit_properties=_properties(commit),
                 writer_properties=WRITER,
             )
+            if conformed.nbytes <= KEPT_BYTES:
+                made = self.version(table)
+                self._kept[table.name] = (read_version(Path(self.path(table)), made).files, conformed)
             return
         (
             rows.select(*table.columns())

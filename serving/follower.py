@@ -93,7 +93,10 @@ class PostgresFollower(Follower):
         return self._connection
 
     def _changes(self, first: int, last: int) -> pa.Table:
-        """The change feed of the versions from ``first`` to ``last``, both included."""
+        """The change feed of the versions from ``first`` to ``last``, both included; the rows alone if all are new."""
+        appended = self.context.store.appended(self.origin, first, last)
+        if appended is not None:
+            return appended
         if self._feed is None:
             self._feed = DeltaTable(self.context.store.path(self.origin))
         else:
