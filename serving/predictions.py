@@ -19,13 +19,13 @@ from lakehouse.frames import to_arrow
 from lakehouse.stages import Context, Lane, Stage, utc_now
 from serving.follower import PostgresFollower
 from serving.mirror import CHURN_PREDICTION
+from serving.prediction_rows import ROWS_AT_ONCE, predictions
 from serving.prediction_sink import (
     apply_predictions,
     apply_rescored,
     drop_expired_history,
     users_of_other_models,
 )
-from serving.prediction_rows import ROWS_AT_ONCE, predictions
 from serving.scoring_client import ScoringClient
 from serving.sink import Applied, MirrorBatch, split
 

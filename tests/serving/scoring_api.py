@@ -1,82 +1,60 @@
-"""A scoring API that answers as the real one does, by a rule that a test can work out: few views are churn."""
+"""The scoring API as a server, in a thread of its own, with the model that a test gives it."""
 
 from __future__ import annotations
 
-import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
-from typing import Any
 
-import pyarrow as pa
+import uvicorn
+from fastapi import FastAPI
 
-MOST_VIEWS = 1_000_000_000
+from lakehouse.embedded.waiting import until
+from lakehouse.endpoints import Endpoints
+from lakehouse.settings import load_settings
+from ml.package import Package, save
+from serving.api import create_app
+
+START_LIMIT_S = 20.0
 
 
 @dataclass
 class Api:
+    """Where it answers stays the same when it is started again."""
+
+    home: Path
+    endpoints: Endpoints
     port: int = 0
-    champion: str | None = "1"
-    asked: list[int] = field(default_factory=list)
-    """Rows of each batch."""
+    _app: FastAPI | None = field(default=None, repr=False)
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def serve(self, package: Package) -> None:
+        """``package`` is the champion from now on."""
+        save(package, self.home / "model.pkl")
+        if self._app is not None:
+            self._app.state.champion.look()
+
     @contextmanager
     def running(self) -> Iterator[Api]:
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                if api.champion is None:
-                    return self.answer(503, b'{"detail": "there is no model yet"}')
-                return self.answer(200, json.dumps({"model_version": api.champion}).encode())
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if api.champion is None:
-                    return self.answer(503, b'{"detail": "there is no model yet"}')
-                views = pa.ipc.open_stream(body).read_all()["num_views"].to_pylist()
-                api.asked.append(len(views))
-                bad = [row for row, n in enumerate(views) if n > MOST_VIEWS]
-                if bad:
-                    detail = [{"loc": ["body", "rows", row, "num_views"], "msg": "is too much"} for row in bad]
-                    return self.answer(422, json.dumps({"detail": detail}).encode())
-                scores = [1 / (n + int(api.champion)) for n in views]
-                table = pa.table(
-                    {
-                        "churn_probability": scores,
-                        "churned": [score >= 0.5 for score in scores],
-                        "reasons": pa.array(
-                            [["few views"] if score >= 0.5 else [] for score in scores], pa.list_(pa.string())
-                        ),
-                    }
-                )
-                sink = pa.BufferOutputStream()
-                with pa.ipc.new_stream(sink, table.schema) as stream:
-                    stream.write_table(table)
-                return self.answer(200, bytes(sink.getvalue()), **{"X-Model-Version": api.champion, "X-Threshold": 0.5})
-
-            def answer(self, code: int, body: bytes, **headers: Any) -> None:
-                self.send_response(code)
-                for name, value in {**headers, "Content-Length": len(body), "Connection": "close"}.items():
-                    self.send_header(name, str(value))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None: ...
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.port = server.server_address[1]
-        Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield self
-        finally:
-            server.shutdown()
-            server.server_close()
+        settings = load_settings(home=self.home, model_file=self.home / "model.pkl")
+        with socket.socket() as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind(("127.0.0.1", self.port))
+            self.port = door.getsockname()[1]
+            self._app = create_app(settings, self.endpoints)
+            server = uvicorn.Server(uvicorn.Config(self._app, log_level="error", timeout_graceful_shutdown=2))
+            thread = Thread(target=server.run, args=([door],), name="api")
+            thread.start()
+            try:
+                assert until(lambda: server.started, START_LIMIT_S)
+                yield self
+            finally:
+                server.should_exit = True
+                thread.join()
+                self._app = None

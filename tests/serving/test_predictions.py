@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection as Connection
-from scoring_api import MOST_VIEWS, Api
+from scoring_api import Api
 from serving_rows import at, batch, read
 
 from gold.churn_features_stream import REPLACE
@@ -25,11 +26,16 @@ from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.stages import Context
 from lakehouse.store import TableStore
+from ml.package import Package
 from serving import predictions as stage_of_scores
+from serving.prediction_rows import FEATURES, predictions
 from serving.prediction_sink import apply_predictions, drop_expired_history
 from serving.predictions import PredictionStage, UnscoredStage, stages
-from serving.prediction_rows import FEATURES, predictions
 from serving.scoring_client import Refused, Scored, ScoringClient
+from tests.serving.churn_package import churn_package
+
+TOO_MANY_VIEWS = 2_000_000_000
+"""More than the API believes."""
 
 NEWEST = "SELECT user_id, as_of, model_version, error FROM churn_prediction ORDER BY user_id"
 HISTORY = "SELECT user_id, as_of, model_version FROM churn_prediction_history ORDER BY scored_at, user_id"
@@ -83,10 +89,23 @@ class Gold:
         return stage
 
 
+@pytest.fixture(scope="module")
+def first() -> Package:
+    return churn_package("1")
+
+
+@pytest.fixture(scope="module")
+def second() -> Package:
+    """A champion that calls churned whom the first one does not."""
+    return churn_package("2", turned=True)
+
+
 @pytest.fixture
-def api() -> Iterator[Api]:
-    with Api().running() as running:
-        yield running
+def api(tmp_path: Path, endpoints: Endpoints, first: Package) -> Iterator[Api]:
+    api = Api(tmp_path, endpoints)
+    api.serve(first)
+    with api.running():
+        yield api
 
 
 @pytest.fixture
@@ -98,27 +117,38 @@ def gold(tmp_path: Path, endpoints: Endpoints, writer: Connection, api: Api) -> 
     return Gold(store, replace(endpoints, api=api.address))
 
 
-def test_a_score_says_of_what_by_whom_and_why(gold: Gold, reader: Connection) -> None:
-    gold.bring(user("ann", at("10:00"), views=0), user("bob", at("10:05"), views=9, days_since_purchase=2.25))
+def test_a_score_says_of_what_by_whom_and_why(gold: Gold, reader: Connection, first: Package) -> None:
+    silent = user("ann", at("10:00"), views=0, recency_days=40.0)
+    busy = user("bob", at("10:05"), views=30, recency_days=0.1, days_since_purchase=2.25)
+    gold.bring(silent, busy)
     gold.take()
 
     assert read(reader, NEWEST) == [("ann", at("10:00"), "1", None), ("bob", at("10:05"), "1", None)]
-    assert read(
+    ann, bob = read(
         reader,
-        "SELECT churn_probability, churned, threshold, reasons, features ->> 'num_views',"
-        " (features ->> 'days_since_purchase')::float, scored_at > as_of FROM churn_prediction ORDER BY user_id",
-    ) == [(1.0, True, 0.5, ["few views"], "0", None, True), (0.1, False, 0.5, [], "9", 2.25, True)]
+        "SELECT churn_probability, churned, threshold, reasons, features, scored_at > as_of FROM churn_prediction"
+        " ORDER BY user_id",
+    )
+    expected = first.model.probability(pl.DataFrame(rows(silent, busy)))
+    assert [ann[0], bob[0]] == pytest.approx(list(expected), abs=1e-9)
+    assert (ann[1:3], bob[1:3]) == ((True, 0.5), (False, 0.5))
+    assert "raises the risk" in " ".join(ann[3])
+    assert bob[3] == []
+    assert (ann[4]["num_views"], ann[4]["days_since_purchase"]) == (0, None)
+    assert (bob[4]["num_views"], bob[4]["days_since_purchase"]) == (30, 2.25)
+    assert set(bob[4]) == set(FEATURES)
+    assert ann[5] and bob[5]
     assert read(reader, "SELECT query, source_version, rows FROM mirror_ledger") == [("churn_prediction", 1, 2)]
 
 
-def test_of_several_versions_the_newest_features_are_scored(gold: Gold, api: Api, reader: Connection) -> None:
+def test_of_several_versions_the_newest_features_are_scored(gold: Gold, reader: Connection) -> None:
     gold.bring(user("ann", at("10:00")), user("bob", at("10:00")))
-    gold.bring(user("ann", at("10:10")))
-    gold.bring(user("ann", at("10:20")))
+    gold.bring(user("ann", at("10:10"), views=5))
+    gold.bring(user("ann", at("10:20"), views=9))
     gold.take()
 
     assert read(reader, NEWEST) == [("ann", at("10:20"), "1", None), ("bob", at("10:00"), "1", None)]
-    assert api.asked == [2]
+    assert sorted(read(reader, HISTORY)) == [("ann", at("10:20"), "1"), ("bob", at("10:00"), "1")]
 
 
 def test_a_range_that_is_taken_again_changes_nothing(gold: Gold, writer: Connection) -> None:
@@ -132,8 +162,10 @@ def test_a_range_that_is_taken_again_changes_nothing(gold: Gold, writer: Connect
     assert read(writer, HISTORY) == [("ann", at("10:00"), "1")]
 
 
-def test_while_the_api_is_away_it_waits_and_then_scores_the_latest_features(gold: Gold, reader: Connection) -> None:
-    away = Api()
+def test_while_the_api_is_away_it_waits_and_then_scores_the_latest_features(
+    gold: Gold, tmp_path: Path, reader: Connection
+) -> None:
+    away = Api(tmp_path, gold.endpoints)
     with away.running():
         pass  # a port on which nobody listens any more
     gold = Gold(gold.store, replace(gold.endpoints, api=away.address))
@@ -152,20 +184,22 @@ def test_while_the_api_is_away_it_waits_and_then_scores_the_latest_features(gold
     assert read(reader, NEWEST) == [("ann", at("10:20"), "1", None), ("bob", at("10:00"), "1", None)]
 
 
-def test_an_api_without_a_model_is_waited_for(gold: Gold, api: Api, reader: Connection) -> None:
-    gold.bring(user("ann", at("10:00")))
-    api.champion = None
-    stage = gold.stage()
-    with pytest.raises(Unavailable, match="cannot score now: there is no model yet"):
-        stage.run()
+def test_an_api_without_a_model_is_waited_for(gold: Gold, tmp_path: Path, reader: Connection, first: Package) -> None:
+    (tmp_path / "empty").mkdir()
+    with Api(tmp_path / "empty", gold.endpoints).running() as api:
+        gold = Gold(gold.store, replace(gold.endpoints, api=api.address))
+        gold.bring(user("ann", at("10:00")))
+        stage = gold.stage()
+        with pytest.raises(Unavailable, match="cannot score now: there is no churn model yet"):
+            stage.run()
 
-    api.champion = "7"
-    stage.run()
-    assert read(reader, NEWEST) == [("ann", at("10:00"), "7", None)]
+        api.serve(first)
+        stage.run()
+    assert read(reader, NEWEST) == [("ann", at("10:00"), "1", None)]
 
 
 def test_one_bad_row_does_not_hold_back_the_others(gold: Gold, reader: Connection) -> None:
-    gold.bring(user("ann", at("10:00")), user("bob", at("10:00"), views=MOST_VIEWS + 1), user("cid", at("10:00")))
+    gold.bring(user("ann", at("10:00")), user("bob", at("10:00"), views=TOO_MANY_VIEWS), user("cid", at("10:00")))
     gold.take()
 
     assert [(name, model) for name, _, model, _ in read(reader, NEWEST)] == [("ann", "1"), ("bob", None), ("cid", "1")]
@@ -174,7 +208,7 @@ def test_one_bad_row_does_not_hold_back_the_others(gold: Gold, reader: Connectio
         "SELECT churn_probability, reasons, features ->> 'num_views', error FROM churn_prediction"
         " WHERE user_id = 'bob'",
     )
-    assert (score, reasons, views) == (None, [], str(MOST_VIEWS + 1))
+    assert (score, reasons, views) == (None, [], str(TOO_MANY_VIEWS))
     assert error.startswith("num_views: ")
     assert [name for name, _, _ in read(reader, HISTORY)] == ["ann", "cid"]
 
@@ -184,13 +218,13 @@ def test_one_bad_row_does_not_hold_back_the_others(gold: Gold, reader: Connectio
 
 
 def test_users_whom_another_model_has_scored_are_scored_again(
-    gold: Gold, api: Api, reader: Connection, monkeypatch: pytest.MonkeyPatch
+    gold: Gold, api: Api, reader: Connection, second: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage_of_scores, "ROWS_AT_ONCE", 2)
     names = ["ann", "bob", "cid", "dan", "eve"]
     gold.bring(*(user(name, at("10:00")) for name in names))
     stage = gold.take()
-    api.champion = "2"
+    api.serve(second)
     monkeypatch.setattr(stage, "_looks_at", 0.0)
 
     assert stage.has_work()
@@ -204,17 +238,19 @@ def test_users_whom_another_model_has_scored_are_scored_again(
     assert sorted(read(reader, HISTORY)) == [(name, at("10:00"), model) for name in names for model in "12"]
 
 
-def test_newer_features_come_before_the_rest_is_scored_again(gold: Gold, api: Api, reader: Connection) -> None:
+def test_newer_features_come_before_the_rest_is_scored_again(
+    gold: Gold, api: Api, reader: Connection, second: Package
+) -> None:
     gold.bring(user("ann", at("10:00")), user("bob", at("10:00")))
     stage = gold.take()
-    api.champion = "2"
+    api.serve(second)
     gold.bring(user("bob", at("10:10")))
 
     while stage.has_work():  # the answer for bob says which model serves
         stage.run()
 
     assert read(reader, NEWEST) == [("ann", at("10:00"), "2", None), ("bob", at("10:10"), "2", None)]
-    assert api.asked == [2, 1, 1]
+    assert read(reader, HISTORY)[2:] == [("bob", at("10:10"), "2"), ("ann", at("10:00"), "2")]
 
 
 def test_an_erased_user_is_gone_with_all_earlier_scores(gold: Gold, reader: Connection) -> None:
