@@ -16,7 +16,7 @@ from serving.features import FEATURES_OF_ONE, GIVEN, Reasons, batch_of, batch_sc
 from serving.metrics import Metrics
 from serving.model_card import Card, describe
 from serving.problems import AsciiJSON, refused, responses
-from serving.scoring import as_arrow, as_json, rows_of_arrow, score
+from serving.scores import as_arrow, as_json, rows_of_arrow, score
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 

@@ -282,7 +282,7 @@ def test_without_a_model_it_says_so_and_how_to_get_one(tmp_path: Path) -> None:
 def test_the_card_says_what_serves_and_what_it_was_trained_on(api: TestClient) -> None:
     card = api.get("/model").json()
 
-    assert (card["version"], card["simulated"], card["threshold"]) == ("1", True, 0.5)
+    assert (card["model_version"], card["simulated"], card["threshold"]) == ("1", True, 0.5)
     assert card["trained_at"] == "2026-03-01T12:00:00Z"
     assert card["metrics"]["roc_auc"] == {"value": 0.79, "low": 0.77, "high": 0.82}
     assert card["metrics"]["calibration_slope"]["value"] is None
@@ -309,7 +309,7 @@ def test_a_broken_file_does_not_stop_the_model_before_it(
         app.state.champion.look()
 
         card = api.get("/model").json()
-        assert (card["version"], card["problem"]) == ("2", None)
+        assert (card["model_version"], card["problem"]) == ("2", None)
 
 
 def test_a_model_that_gives_no_probability_is_refused(model_file: Path, package: Package) -> None:
