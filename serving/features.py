@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, NotRequired, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import typing_extensions
 from pydantic import ConfigDict, Field, TypeAdapter, WithJsonSchema
 
-from gold.churn_features import COUNTS
+from gold.churn_features import COUNTS, FEATURES
 from lakehouse.contracts import ChurnFeatures as F
 from lakehouse.contracts import Column
+from ml.evaluate import Floats
 from ml.models import OPTIONAL
 from serving.problems import Refusal
 
@@ -70,9 +72,10 @@ def _field(column: Column) -> Any:
     limits = bounds(column)
     checked: Any = Annotated[float, Field(strict=True, ge=limits.low, le=limits.high, allow_inf_nan=False)]
     if is_whole(column):
-        # 5.0 is a whole number to JSON, and what many a program sends; pydantic's strict int refuses it.
+        # 5.0 is a whole number to JSON, and what many a program sends; a strict int would refuse it, so `fractions`
+        # looks for those that are none.
         described = {"type": "integer", "minimum": int(limits.low), "maximum": int(limits.high)}
-        checked = Annotated[checked, Field(multiple_of=1), WithJsonSchema(described)]
+        checked = Annotated[checked, WithJsonSchema(described)]
     if column in COUNTS:
         return Annotated[checked, Field(description=column.comment)]
     described = Field(description=f"{column.comment} Null or left out where unknown.")
@@ -120,6 +123,13 @@ def batch_schema(batch: TypeAdapter[dict[str, Any]]) -> dict[str, Any]:
     return schema
 
 
+def fractions(x: Floats, most: int) -> list[tuple[int, str]]:
+    """Row and name of each value of ``x`` (rows by `FEATURES`) that must be whole and is not, ``most`` at most."""
+    values = x[:, _WHOLE_PLACES]
+    broken = np.argwhere(~np.isnan(values) & (np.floor(values) != values))
+    return [(row, str(FEATURES[_WHOLE_PLACES[place]])) for row, place in broken[:most].tolist()]
+
+
 def refusals(rows: pa.Table, most: int) -> list[Refusal]:
     """What is wrong with ``rows``, column by column, ``most`` at most; nothing where all is well.
 
@@ -165,3 +175,6 @@ def _fits(type: pa.DataType, column: Column) -> bool:
     if pa.types.is_null(type):
         return column not in COUNTS
     return bool(pa.types.is_integer(type) or pa.types.is_floating(type))
+
+
+_WHOLE_PLACES: Final = tuple(FEATURES.index(column) for column in GIVEN if is_whole(column))

@@ -42,7 +42,7 @@ class Card(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "version": "3",
+                    "model_version": "3",
                     "kind": "logistic",
                     "threshold": 0.5,
                     "simulated": False,
@@ -65,7 +65,7 @@ class Card(BaseModel):
         }
     )
 
-    version: str
+    model_version: str
     kind: str = Field(description="Which candidate was chosen.")
     threshold: float = Field(description="From this probability on a user is called churned.")
     simulated: bool = Field(description="Whether it was trained on simulated events, and not yet on one's own.")
@@ -90,7 +90,7 @@ def describe(package: Package, loaded_at: datetime | None, problem: str | None) 
     card, model = package.card, package.model
     typical = dict(zip(package.features, package.typical.tolist(), strict=True))
     return Card(
-        version=card.version,
+        model_version=card.version,
         kind=model.name,
         threshold=model.threshold,
         simulated=card.simulated,

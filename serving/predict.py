@@ -9,14 +9,15 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
+from ml.evaluate import Floats
 from ml.models import matrix_of
 from ml.package import Package
 from serving.champion import Champion
-from serving.features import FEATURES_OF_ONE, GIVEN, Reasons, batch_of, batch_schema
+from serving.features import FEATURES_OF_ONE, GIVEN, Reasons, batch_of, batch_schema, fractions
 from serving.metrics import Metrics
 from serving.model_card import Card, describe
-from serving.problems import AsciiJSON, refused, responses
-from serving.scoring import as_arrow, as_json, rows_of_arrow, score
+from serving.problems import MOST, AsciiJSON, Loc, Refusal, Refused, refused, responses
+from serving.scores import as_arrow, as_json, rows_of_arrow, score
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 
@@ -95,8 +96,9 @@ def router(champion: Champion, metrics: Metrics, max_rows: int) -> APIRouter:
             row = FEATURES_OF_ONE.validate_json(await request.body())
         except ValidationError as error:
             raise refused(error, lambda _: GIVEN) from None
+        x = _matrix([row], ("body",))
         package = champion.serving.required()
-        scores = score(package, matrix_of([row]), "all")
+        scores = score(package, x, "all")
         metrics.predicted(scores.churned)
         return AsciiJSON(
             {
@@ -142,9 +144,9 @@ def router(champion: Champion, metrics: Metrics, max_rows: int) -> APIRouter:
         except ValidationError as error:
             raise refused(error, lambda loc: GIVEN if len(loc) > 1 else ("rows", "reasons")) from None
         wanted: Any = asked.get("reasons", reasons)
+        x = _matrix(asked["rows"], ("body", "rows"))
         package = champion.serving.required()
-        rows: list[dict[str, float | None]] = asked["rows"]
-        scores = score(package, matrix_of(rows), {True: "churned", False: "none"}.get(wanted, wanted))
+        scores = score(package, x, {True: "churned", False: "none"}.get(wanted, wanted))
         metrics.predicted(scores.churned)
         return Response(as_json(package, scores), media_type="application/json", headers=_headers(package))
 
@@ -162,6 +164,16 @@ def router(champion: Champion, metrics: Metrics, max_rows: int) -> APIRouter:
         return describe(serving.required(), serving.loaded_at, serving.problem)
 
     return routes
+
+
+def _matrix(rows: list[dict[str, float | None]], loc: Loc) -> Floats:
+    """Raises Refused where a count is no whole number; ``loc`` says where the rows were, or the only one."""
+    x = matrix_of(rows)
+    if found := fractions(x, MOST):
+        in_batch = loc[-1] == "rows"
+        said = "Input should be a whole number"
+        raise Refused([Refusal((*loc, *([n] if in_batch else []), name), said, "whole_number") for n, name in found])
+    return x
 
 
 def _headers(package: Package) -> dict[str, str]:

@@ -79,8 +79,6 @@ def refused(error: ValidationError, known: Callable[[Loc], Sequence[str]]) -> Re
         message = told["msg"]
         if told["type"] == "extra_forbidden":
             message = f"is not known here; there are {', '.join(known(told['loc']))}"
-        elif told["type"] == "multiple_of":
-            message = "must be a whole number"
         loc = tuple(part[:MOST_CHARACTERS] if isinstance(part, str) else part for part in told["loc"])
         found.append(Refusal(("body", *loc), message, told["type"]))
     return Refused(found)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final
 
 import psycopg2
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -26,6 +25,7 @@ COLUMNS: Final = (
     "scored_at",
     "reasons",
     "features",
+    "error",
 )
 
 
@@ -45,20 +45,22 @@ class StoredPrediction(BaseModel):
                     "scored_at": "2026-03-01T12:00:03Z",
                     "reasons": ["last seen 41 days ago (typical: 12): raises the risk"],
                     "features": {"num_views": 5, "num_add_to_cart": 2, "num_purchases": 0},
+                    "error": None,
                 }
             ]
         }
     )
 
     user_id: str
-    churn_probability: float
-    churned: bool
-    threshold: float
-    model_version: str
-    as_of: datetime
-    scored_at: datetime
-    reasons: list[str] | None
-    features: dict[str, Any] | None
+    churn_probability: float | None
+    churned: bool | None
+    threshold: float | None
+    model_version: str | None
+    as_of: AwareDatetime = Field(description="The cut of the features.")
+    scored_at: AwareDatetime
+    reasons: list[str]
+    features: dict[str, Any]
+    error: str | None = Field(description="Why the features could not be scored; then there is no score.")
 
 
 def router(engine: Engine) -> APIRouter:

@@ -96,6 +96,7 @@ def test_all_features_are_scored_by_the_model_that_knows_them_all(api: TestClien
         ('{"num_views": -1, "num_add_to_cart": 0, "num_purchases": 0}', "num_views", "greater than or equal to 0"),
         ('{"num_views": NaN, "num_add_to_cart": 0, "num_purchases": 0}', "num_views", "finite number"),
         ('{"num_views": 1.5, "num_add_to_cart": 0, "num_purchases": 0}', "num_views", "whole number"),
+        ('{"num_views": 1e-99, "num_add_to_cart": 0, "num_purchases": 0}', "num_views", "whole number"),
         ('{"num_views": "5", "num_add_to_cart": 0, "num_purchases": 0}', "num_views", "valid number"),
         ('{"num_views": true, "num_add_to_cart": 0, "num_purchases": 0}', "num_views", "valid number"),
         ('{"num_views": null, "num_add_to_cart": 0, "num_purchases": 0}', "num_views", "valid number"),
@@ -177,6 +178,14 @@ def test_a_wrong_row_of_a_batch_is_named_by_its_number(api: TestClient) -> None:
     assert answer.status_code == 422
     (told,) = answer.json()["detail"]
     assert told["loc"] == ["body", "rows", 2, "num_views"]
+
+
+def test_a_fraction_in_a_batch_is_named_by_its_row(api: TestClient) -> None:
+    answer = api.post("/predict/batch", json={"rows": [THREE, THREE | {"sessions": 1.5}]})
+
+    assert answer.json()["detail"] == [
+        {"loc": ["body", "rows", 1, "sessions"], "msg": "Input should be a whole number", "type": "whole_number"}
+    ]
 
 
 def test_an_empty_batch_has_an_empty_answer(api: TestClient) -> None:
@@ -282,7 +291,7 @@ def test_without_a_model_it_says_so_and_how_to_get_one(tmp_path: Path) -> None:
 def test_the_card_says_what_serves_and_what_it_was_trained_on(api: TestClient) -> None:
     card = api.get("/model").json()
 
-    assert (card["version"], card["simulated"], card["threshold"]) == ("1", True, 0.5)
+    assert (card["model_version"], card["simulated"], card["threshold"]) == ("1", True, 0.5)
     assert card["trained_at"] == "2026-03-01T12:00:00Z"
     assert card["metrics"]["roc_auc"] == {"value": 0.79, "low": 0.77, "high": 0.82}
     assert card["metrics"]["calibration_slope"]["value"] is None
@@ -309,7 +318,7 @@ def test_a_broken_file_does_not_stop_the_model_before_it(
         app.state.champion.look()
 
         card = api.get("/model").json()
-        assert (card["version"], card["problem"]) == ("2", None)
+        assert (card["model_version"], card["problem"]) == ("2", None)
 
 
 def test_a_model_that_gives_no_probability_is_refused(model_file: Path, package: Package) -> None:
