@@ -205,7 +205,7 @@ class TableStore:
         files = [str(file) for version in versions for file in version.files]
         if files or not parts:
             parts.insert(0, to_arrow(self._files(table, files).select(names).collect()))
-        return pa.concat_tables(parts) if len(parts) > 1 else parts[0]
+        return pa.concat_tables(parts, promote_options="permissive") if len(parts) > 1 else parts[0]
 
     def changed(self, table: type[Table], first: int, last: int, columns: Sequence[str]) -> Frame:
         """``columns``, each combination once, of the rows that the versions from ``first`` to ``last``, both included,

@@ -79,7 +79,7 @@ class ScoringClient:
         """The model that serves now. Raises Unavailable where there is none or no API, and LakehouseError."""
         answer = self._ask("GET", "/model", LOOK_LIMIT_S)
         try:
-            return str(answer.json()["version"])
+            return str(answer.json()["model_version"])
         except (ValueError, KeyError, TypeError) as error:
             raise self._not_understood(answer, f"{type(error).__name__}: {error}") from None
 

@@ -77,8 +77,8 @@ class Shop:
         self.store.append(FunnelSummary, empty(FunnelSummary), commit)
 
     def take(self, *kinds: type[Follower], engine: str = "delta-rs") -> list[Follower]:
-        """A new process's stages, each of which takes what is there."""
-        store = self._store(engine)
+        """New stages, each of which takes what is there."""
+        store = self.store if engine == "delta-rs" else self._store(engine)
         context = Context(store.settings, self.home, Endpoints("", "", "", "", "", ""), self.spark, store, print)
         stages = [kind(context) for kind in kinds or (UserDaysStage, ChurnFeaturesStage)]
         for stage in stages:
@@ -164,6 +164,21 @@ def test_a_days_batch_that_is_committed_again_changes_nothing(shop: Shop) -> Non
 
     shop.take()
     shop.assert_as_if_all_came_at_once()
+
+
+def test_a_home_that_is_older_than_users_days_has_all_its_events_counted(shop: Shop) -> None:
+    shop.bring(*FIRST)
+    shop.bring(*SECOND)
+    shop.store.at_head(SilverEvents).create_checkpoint()
+    for version in (0, 1):
+        (shop.home.table(SilverEvents.name) / "_delta_log" / f"{version:020}.json").unlink()
+
+    shop.take()
+    shop.bring(*LATE)
+    shop.take()
+
+    shop.assert_as_if_all_came_at_once()
+    assert shop.last(UserDays).offsets == {"topic-1/0": 11}
 
 
 def test_users_who_did_not_act_keep_their_row_until_the_watermark_has_come_far(shop: Shop) -> None:
