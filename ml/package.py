@@ -54,7 +54,7 @@ class Package:
     card: ModelCard
     typical: Floats
     """The median of each of `FEATURES` in the training rows: what a row is compared with to give reasons."""
-    features: tuple[str, ...] = FEATURES
+    features: tuple[str, ...] = tuple(str(column) for column in FEATURES)  # a contract's column cannot be unpickled
     """The columns that it was trained on, in order."""
 
 
