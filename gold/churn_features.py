@@ -18,7 +18,7 @@ COUNTS: Final = (F.num_views, F.num_add_to_cart, F.num_purchases)
 
 RATES: Final = (F.view_to_cart_rate, F.cart_to_purchase_rate, F.view_to_purchase_rate)
 
-FEATURES: Final = tuple(column for column in F.columns() if column not in F.key)
+FEATURES: Final = tuple(column for column in F.columns() if column not in (F.user_id, F.as_of))
 """What a model may see, in the table's order."""
 
 DAY: Final = timedelta(days=1)

@@ -10,6 +10,8 @@ import polars as pl
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from gold.churn_features_stream import ChurnFeaturesStage
+from gold.user_days_stream import UserDaysStage
 from gold.watermark import advance
 from gold.windows import funnel_summary, funnel_windows, summed
 from lakehouse.commits import Commit
@@ -27,7 +29,7 @@ READ = (SilverEvents.user_id, SilverEvents.event_type, SilverEvents.event_time, 
 
 
 def stages(context: Context) -> list[Stage]:
-    return [GoldStage(context)]
+    return [GoldStage(context), UserDaysStage(context), ChurnFeaturesStage(context)]
 
 
 class GoldStage(Follower):
@@ -183,4 +185,6 @@ def _additive(table: type[Table], starts: Sequence[datetime], update: dict[str, 
         ranges = cover([(start, start) for start in starts])
         return f"t.window_date IN ({dates}) AND ({dialect.within('t.window_start', ranges)})"
 
-    return Merge(keys=[str(column) for column in (*table.key, *table.partition_by)], bounds=bounds, update=update)
+    return Merge(
+        keys=[str(column) for column in (*table.key, *table.partition_by)], bounds=bounds, update=lambda _: update
+    )

@@ -26,9 +26,10 @@ class Commit:
     batch_id: int
     """The micro-batch: never less than an earlier one of its generation."""
     offsets: Mapping[str, int] = field(default_factory=dict)
-    """For each ``source_id/partition`` the next Kafka offset: all before it are in (bronze, silver)."""
+    """For each ``source_id/partition`` the next Kafka offset: all before it are in (bronze, silver, users' days)."""
     source_version: int | None = None
-    """The source table's last version that is in (silver, gold); ``batch_id`` is the same number."""
+    """The source table's last version that is in (silver, gold); ``batch_id`` is the same number, except where
+    that can be done again."""
     rows_in: int = 0
     rows_out: int = 0
     rows_duplicate: int = 0
@@ -37,6 +38,8 @@ class Commit:
     """Gold: newest valid event time less the allowed lateness; it never goes back."""
     finalized: datetime | None = None
     """Gold: every window that ended by then is marked as final."""
+    refreshed: datetime | None = None
+    """Churn features: every user's row is as of then or later."""
     marker: str | None = None
     """Set where the commit moved no events: what it did instead."""
 
@@ -53,7 +56,7 @@ class Commit:
         """None where the commit was made by someone else and carries no account of ours."""
         try:
             values: dict[str, Any] = json.loads(text or "")
-            for name in ("watermark", "finalized"):
+            for name in ("watermark", "finalized", "refreshed"):
                 if name in values:
                     values[name] = datetime.fromisoformat(values[name])
             known = {field.name for field in fields(cls)}  # another release may have written more

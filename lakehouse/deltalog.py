@@ -25,6 +25,8 @@ class Version:
     """No row was changed or removed, so that ``files`` are all there is to know."""
     touched: tuple[Mapping[str, str], ...]
     """For each file that it brought, removed or changed rows in, the values of its partition columns."""
+    account: Commit | None
+    """What it says of itself; None where it moved no events."""
 
     @property
     def changes_rows(self) -> bool:
@@ -45,12 +47,12 @@ def read_version(table: Path, number: int) -> Version:
     removed = [action["remove"] for action in actions if "remove" in action and action["remove"]["dataChange"]]
     moved = bool(removed) or any("cdc" in action for action in actions)
     rows = sum(int(json.loads(add.get("stats") or "{}").get("numRecords", 0)) for add in added)
+    account = _account(actions)
     if moved:
-        account = _account(actions)
         rows = rows if account is None else account.rows_in
     files = tuple(table / unquote(add["path"]) for add in added)
     touched = tuple(file.get("partitionValues") or {} for file in (*added, *removed))
-    return Version(number, files, rows, not moved, touched)
+    return Version(number, files, rows, not moved, touched, account)
 
 
 def _account(actions: list[dict[str, dict[str, str]]]) -> Commit | None:

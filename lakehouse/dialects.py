@@ -24,6 +24,8 @@ class Dialect:
     timestamp_format: str
     quote: str
     """Around an identifier that is a keyword."""
+    first_elements: str
+    """Of an array, at most so many."""
 
     def quoted(self, name: str) -> str:
         return f"{self.quote}{name}{self.quote}"
@@ -34,13 +36,17 @@ class Dialect:
     def date(self, day: date) -> str:
         return f"DATE '{day.isoformat()}'"
 
+    def head(self, array: str, length: int) -> str:
+        """The first elements of ``array``, at most ``length``."""
+        return self.first_elements.format(array, length)
+
     def within(self, column: str, ranges: Sequence[tuple[datetime, datetime]]) -> str:
         """``column`` lies in one of the closed ranges, as literals: only those let files be skipped."""
         return " OR ".join(f"({column} BETWEEN {self.timestamp(a)} AND {self.timestamp(b)})" for a, b in ranges)
 
 
-SPARK = Dialect("timestamp_micros({})", "`")
-DATAFUSION = Dialect("""arrow_cast({}, 'Timestamp(Microsecond, Some("UTC"))')""", '"')
+SPARK = Dialect("timestamp_micros({})", "`", "slice({}, 1, {})")
+DATAFUSION = Dialect("""arrow_cast({}, 'Timestamp(Microsecond, Some("UTC"))')""", '"', "array_slice({}, 1, {})")
 
 
 def cover(spans: Sequence[tuple[datetime, datetime]], at_most: int = 32) -> list[tuple[datetime, datetime]]:

@@ -23,6 +23,11 @@ def drain(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> d
     Result: ``events`` (rows of bronze), ``seconds``. Raises LakehouseError naming what is behind and why, EngineLost
     where the writer stops meanwhile.
     """
+    with writer.runner.hurry():
+        return _drained(writer, arguments, progress)
+
+
+def _drained(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     began = time.monotonic()
     timeout_s = float(arguments.get("timeout_s") or 600.0)
     bronze: Any = writer.stage("bronze")
@@ -74,7 +79,7 @@ class Arrival:
                 done = True
             else:
                 until = self._to_take.get(stage.origin.name)
-                done = until is not None and stage.position is not None and stage.position >= until
+                done = until is not None and stage.has_taken(until)
             complete = complete and done
             for table in stage.targets if done else ():
                 if table.name not in self._to_take:

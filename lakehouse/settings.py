@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     )
     postgres_port: Port = Field(15432, description="Port of the embedded PostgreSQL; 0 picks a free one.")
     raw_events_days: int = Field(30, ge=1, description="Days that Postgres keeps raw events, by the day received.")
+    churn_history_days: int = Field(90, ge=1, description="Days that Postgres keeps a user's earlier churn scores.")
 
     # Doors
     bind_address: str = Field("127.0.0.1", description="Address that the API and the dashboard listen on.")
@@ -139,6 +140,15 @@ class Settings(BaseSettings):
     )
     watermark_step_users: int = Field(3, ge=1, description="How many users such a jump needs.")
     session_ids_cap: int = Field(1_000, ge=1, description="Most session ids kept for a user's window.")
+
+    # Churn
+    churn_lookback_days: int = Field(30, ge=1, description="Days that the counts of a user's churn features are of.")
+    churn_interval_s: float = Field(
+        5.0, ge=0, description="Least seconds from one update of users' days and churn features to the next."
+    )
+    churn_refresh_hours: float = Field(
+        24.0, gt=0, description="Users who did not act get new features once the watermark has come so far."
+    )
 
     # Simulator (lakehouse up, lakehouse produce)
     simulator_rate: float = Field(20.0, ge=0, description="Events/s that `up` simulates.")

@@ -58,6 +58,8 @@ class StageState:
     attempts: int = 0
     """Failures in a row at what the stage itself does."""
     retry_at: float = field(default=0.0, repr=False)
+    due_at: float = field(default=0.0, repr=False)
+    """When it may run again, by the runner's clock."""
     recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RECENT_BATCHES), repr=False)
     """Rows, and refused rows, of the newest batches since the start, oldest first."""
 
@@ -77,7 +79,9 @@ class Lane(StrEnum):
     tables = "tables"
     """What computes and commits to Delta tables: one micro-batch at a time."""
     mirrors = "mirrors"
-    """What waits for another server most of its time: where that is away or slow, no table waits for it."""
+    """What waits for Postgres most of its time: where that is away or slow, no table waits for it."""
+    scores = "scores"
+    """What waits for the API as well: where that is away or slow, no other mirror waits for it."""
 
 
 class Stage(ABC):
@@ -91,6 +95,8 @@ class Stage(ABC):
     """The tables that it writes and others read."""
     position: int | None = None
     """The last version of ``origin`` that it has taken wholly, -1 for none; None while that is not known."""
+    interval_s: float = 0.0
+    """Least time from one run's start to the next, for a stage that is cheaper when it takes more at once."""
     took_all: bool = True
     """Whether its last run took all that was there when it began."""
 
@@ -109,6 +115,10 @@ class Stage(ABC):
     @abstractmethod
     def run(self) -> None:
         """Takes what is there. Raises what went wrong; the runner records it and comes again."""
+
+    def has_taken(self, version: int) -> bool:
+        """Whether nothing that ``origin`` held at ``version`` is left for it to do."""
+        return self.position is not None and self.position >= version
 
     def close(self) -> None:  # noqa: B027 (most stages hold nothing)
         """Ends what the stage holds, between rounds."""

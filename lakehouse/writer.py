@@ -102,7 +102,7 @@ class Writer:
         streams = {stage.name: stage.state for stage in self.runner.stages}
         alarms = self._alarms()
         waiting = any(state.error for state in streams.values())
-        watermark = next((s.watermark for s in reversed(list(streams.values())) if s.watermark is not None), None)
+        watermark = max((s.watermark for s in streams.values() if s.watermark is not None), default=None)
         lag_events = self._lag_events()
         lags = {name: _seconds_since(state.as_of) for name, state in streams.items()}
         return {

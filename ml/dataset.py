@@ -65,5 +65,5 @@ def judged_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
 
 def fingerprint(rows: pl.DataFrame) -> str:
     """SHA-256 of a data set's rows in order of cut and user: the same for the same data, whenever it was built."""
-    ordered = rows.select(*F.key, *FEATURES, CHURNED).sort(F.as_of, F.user_id)
+    ordered = rows.select(F.user_id, F.as_of, *FEATURES, CHURNED).sort(F.as_of, F.user_id)
     return hashlib.sha256(ordered.write_csv().encode()).hexdigest()

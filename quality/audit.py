@@ -19,17 +19,19 @@ from pyspark.sql import DataFrame
 from lakehouse.contracts import (
     TABLES,
     BronzeEvents,
+    ChurnFeatures,
     FunnelSummary,
     FunnelWindows,
     SilverDuplicates,
     SilverEvents,
     SilverQuarantine,
     Table,
+    UserDays,
 )
 from lakehouse.errors import LakehouseError
 from lakehouse.jobs import Progress
 from lakehouse.topic import messages_between
-from quality.balances import Balance, Scope, by_type, counted, placed, received
+from quality.balances import Balance, Scope, by_type, counted, counted_by_day, described, placed, received
 from quality.canonical import MIRRORED, Mirrored, checksum
 
 if TYPE_CHECKING:
@@ -63,12 +65,15 @@ class _Audit:
         self.after: dict[str, int] = kept.get("offsets", {})
         self.types: dict[str, int] = kept.get("types", {})
         self.versions: dict[str, int] = kept.get("versions", {})
+        self.days_after: dict[str, int] = kept.get("days", {}).get("offsets", {})
+        self.days_types: dict[str, int] = kept.get("days", {}).get("types", {})
         # Delta refuses what is older than files are kept for, but where a reader is behind, its files are there still.
         self.spark = self.context.spark.newSession()
         self.spark.conf.set(_REFUSE_OLD_VERSIONS, "false")
         self.cut = {table: self.store.version(table) for table in TABLES}
         accounts = {table: self.store.last_commit(table) for table in (BronzeEvents, SilverEvents, FunnelSummary)}
         self.bronze, self.silver, self.gold = accounts.values()
+        self.days, self.features = (self.store.last_commit(table) for table in (UserDays, ChurnFeatures))
 
     @property
     def _file(self) -> Path:
@@ -89,6 +94,11 @@ class _Audit:
         self.progress("silver and gold")
         types = self._types(None if gold is None else gold.source_version)
         balances += counted(types, *(self._at(t, self.cut[t]) for t in (FunnelWindows, FunnelSummary)))
+        self.progress("users' days and churn features")
+        in_days = {} if self.days is None else dict(self.days.offsets)
+        days_types = self._types_of_days(in_days)
+        balances += counted_by_day(days_types, self._at(UserDays, self.cut[UserDays]))
+        balances += self._described()
         self.progress("Delta and Postgres")
         mirrored = {m.mirror: self._mirrored(m) for m in MIRRORED}
         balances += [balance for each in mirrored.values() for balance in each[0]]
@@ -98,7 +108,13 @@ class _Audit:
             versions = {name: version for name, (_, version) in mirrored.items()}
             _save(
                 self._file,
-                {"offsets": until, "types": types, "versions": versions, "gold": gold and gold.source_version},
+                {
+                    "offsets": until,
+                    "types": types,
+                    "versions": versions,
+                    "gold": gold and gold.source_version,
+                    "days": {"offsets": in_days, "types": days_types},
+                },
             )
         return {
             "agrees": agrees,
@@ -138,6 +154,18 @@ class _Audit:
         since = Scope(dict.fromkeys(self._all_places(), 2**62), self.after)
         new = by_type(events.where(since.condition()))
         return {kind: self.types.get(kind, 0) + new.get(kind, 0) for kind in {*self.types, *new}}
+
+    def _types_of_days(self, until: Mapping[str, int]) -> dict[str, int]:
+        """Events per type in silver that users' days, which take their time, say they hold."""
+        scope = Scope(until, self.days_after)
+        new = by_type(self._at(SilverEvents, self.cut[SilverEvents]).where(scope.condition()))
+        return {kind: self.days_types.get(kind, 0) + new.get(kind, 0) for kind in {*self.days_types, *new}}
+
+    def _described(self) -> list[Balance]:
+        if self.features is None or self.features.source_version is None or self.features.source_version < 0:
+            return []
+        days = self._at(UserDays, self._alike(UserDays, self.features.source_version))
+        return [described(days, self._at(ChurnFeatures, self.cut[ChurnFeatures]))]
 
     def _all_places(self) -> set[str]:
         return set(self.after) | set({} if self.silver is None else self.silver.offsets)
@@ -194,7 +222,8 @@ class _Audit:
                 return kept, "true"
             condition = Scope(dict.fromkeys(self._all_places(), 2**62), self.after).condition()
             return f"{kept} AND ({condition})", condition.replace("`", '"')
-        if self.full or mirrored.mirror not in self.versions:
+        # A table without days has one row for each user: all of it, each time.
+        if self.full or mirrored.mirror not in self.versions or DAY not in mirrored.table.partition_by:
             return "true", "true"
         try:
             versions = self.store.versions(mirrored.table, self.versions[mirrored.mirror] + 1, version)

@@ -12,12 +12,21 @@ from pyspark.sql import functions as F
 from lakehouse import event
 from lakehouse.contracts import (
     BronzeEvents,
+    ChurnFeatures,
     FunnelSummary,
     FunnelWindows,
     SilverDuplicates,
     SilverEvents,
     SilverQuarantine,
+    UserDays,
 )
+
+_COLUMNS = {
+    event.VIEW: FunnelSummary.num_views,
+    event.ADD_TO_CART: FunnelSummary.num_add_to_cart,
+    event.PURCHASE: FunnelSummary.num_purchases,
+}
+_ALL = FunnelSummary.num_events
 
 COORDINATES = (SilverEvents.source_id, SilverEvents.partition, SilverEvents.offset)
 
@@ -146,16 +155,28 @@ def counted(silver: Mapping[str, int], windows: DataFrame, summary: DataFrame) -
         Balance(f"silver → gold: {kind}", "events", silver.get(kind, 0), "in funnel_windows", in_windows.get(kind, 0))
         for kind in sorted({*silver, *in_windows})
     ]
-    columns = {
-        event.VIEW: FunnelSummary.num_views,
-        event.ADD_TO_CART: FunnelSummary.num_add_to_cart,
-        event.PURCHASE: FunnelSummary.num_purchases,
-    }
-    sums = summary.agg(*(F.sum(c).alias(c) for c in (*columns.values(), FunnelSummary.num_events))).collect()[0]
-    for kind, column in columns.items():
-        balances.append(
-            Balance(f"silver → gold: {column}", "events", silver.get(kind, 0), "in funnel_summary", sums[column] or 0)
-        )
-    total = sum(silver.values())
-    balances.append(Balance("silver → gold: num_events", "events", total, "in funnel_summary", sums["num_events"] or 0))
-    return balances
+    return balances + _summed(silver, summary, "silver → gold", "in funnel_summary")
+
+
+def counted_by_day(silver: Mapping[str, int], days: DataFrame) -> list[Balance]:
+    """Silver's events = events counted in users' days, by the types that have a column, and all."""
+    return _summed(silver, days, "silver → user_days", "in user_days")
+
+
+def _summed(silver: Mapping[str, int], counts: DataFrame, name: str, where: str) -> list[Balance]:
+    sums = counts.agg(*(F.sum(column).alias(column) for column in (*_COLUMNS.values(), _ALL))).collect()[0]
+    expected = {column: silver.get(kind, 0) for kind, column in _COLUMNS.items()} | {_ALL: sum(silver.values())}
+    return [
+        Balance(f"{name}: {column}", "events", events, where, sums[column] or 0) for column, events in expected.items()
+    ]
+
+
+def described(days: DataFrame, features: DataFrame) -> Balance:
+    """Each user of users' days has one row of churn features.
+
+    ``days`` are as of what the features say they have taken. Of users beyond that a batch that was not finished may
+    have left rows: these are not looked at.
+    """
+    users = days.select(UserDays.user_id).distinct()
+    rows = features.join(users, on=str(ChurnFeatures.user_id), how="left_semi").count()
+    return Balance("user_days → churn_features", "users", users.count(), "rows of them", rows)

@@ -10,23 +10,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from lakehouse.contracts import ChurnPrediction
 from lakehouse.errors import Unavailable
 from serving.health import why
 from serving.problems import responses
 
-TABLE: Final = "churn_prediction"
-COLUMNS: Final = (
-    "user_id",
-    "churn_probability",
-    "churned",
-    "threshold",
-    "model_version",
-    "as_of",
-    "scored_at",
-    "reasons",
-    "features",
-    "error",
-)
+TABLE: Final = ChurnPrediction.name
+COLUMNS: Final = ChurnPrediction.columns()
 
 
 class StoredPrediction(BaseModel):

@@ -35,7 +35,7 @@ from tests.faults.check import COUNTED
 from tests.faults.flow import Flow
 from tests.faults.messages import Kind, Messages, events
 from tests.faults.writer_process import WriterProcess
-from tests.pipeline.judge import summarise
+from tests.pipeline.judge import churn_features, summarise, user_days
 from tests.pipeline.shop_stack import Shop
 
 pytestmark = pytest.mark.long
@@ -107,6 +107,11 @@ class Bench:
         expected = summarise(produced, COUNTED)
         assert_frame_equal(self.shop.gold(), expected)
         assert_frame_equal(self.shop.mirror(), expected)
+        assert_frame_equal(self.shop.user_days(), user_days(produced, COUNTED))
+        features = self.shop.churn_features()
+        assert features["user_id"].to_list() == sorted(set(produced["user_id"]))
+        told = churn_features(produced, COUNTED, features.select("user_id", "as_of"))
+        assert_frame_equal(features.select(told.columns), told)
         tags = self.shop.query("SELECT product_id AS tag FROM raw_events").get_column("tag").sort()
         assert tags.equals(produced.get_column("tag"))
         self._assert_each_message_in_one_table()

@@ -23,6 +23,7 @@ commits = st.builds(
     rows_in=st.integers(0, 2**62),
     watermark=st.none() | st.datetimes(timezones=st.just(UTC)),
     finalized=st.none() | st.datetimes(timezones=st.just(UTC)),
+    refreshed=st.none() | st.datetimes(timezones=st.just(UTC)),
     marker=st.none() | st.text(),
 )
 

@@ -131,6 +131,66 @@ def test_stages_with_work_run_in_their_order_and_idle_ones_do_not() -> None:
     assert ran == ["bronze", "gold", "gold"]
 
 
+def test_a_stage_with_an_interval_takes_more_at_once_and_is_waited_for() -> None:
+    rare = Scripted("user_days", 3)
+    rare.interval_s = 5.0
+    rounds = Rounds([rare])
+    ran_at = []
+
+    while not rounds.runner.caught_up:
+        if rounds.runner.round():
+            ran_at.append(rounds.clock.now - 1_000)
+        rounds.clock.now += 1.5
+
+    assert ran_at == [0, 6, 12]
+
+
+def test_stages_of_one_interval_stay_in_one_round_however_long_they_take() -> None:
+    rounds = Rounds([])
+
+    class Slow(Scripted):
+        def run(self) -> None:
+            super().run()
+            rounds.clock.now += 0.7
+
+    first, second = Slow("user_days", 3), Slow("churn_features", 3)
+    first.interval_s = second.interval_s = 5.0
+    rounds.runner.stages = [first, second]
+
+    for _ in range(3):
+        rounds.runner.round()
+        assert first.runs == second.runs
+        rounds.clock.now += 3.6  # 5 s since the first one began, and not since the second one did
+
+    assert first.runs == 3
+
+
+def test_who_waits_makes_stages_run_without_their_intervals() -> None:
+    rare = Scripted("user_days", 3)
+    rare.interval_s = 5.0
+    rounds = Rounds([rare])
+
+    with rounds.runner.hurry():
+        while rounds.runner.round():
+            pass
+        assert rounds.runner.caught_up
+
+    rare.batches = 1
+    assert rounds.runner.round() is False
+
+
+def test_a_stage_that_failed_does_not_wait_for_its_interval() -> None:
+    rare = Scripted("user_days", 1, answers=[LakehouseError("disk is full")])
+    rare.interval_s = 5.0
+    rounds = Rounds([rare])
+
+    rounds.runner.round()
+    rounds.clock.now += 1
+    rounds.runner.round()
+
+    assert (rare.runs, rare.batches) == (2, 0)
+
+
 def test_a_failing_stage_waits_longer_each_time_while_the_others_go_on() -> None:
     broken = Scripted("gold", 1, answers=[LakehouseError("disk is full")] * 9)
     steady = Scripted("silver", 1_000)

@@ -28,18 +28,9 @@ def summarise(events: pl.DataFrame, counted: Mapping[str, str]) -> pl.DataFrame:
     """What gold holds of ``events`` (``user_id``, ``event_type``, ``session_id``, ``event_time`` in UTC), each of which
     counts; ``counted`` names the type of event that each column counts."""
     start = pl.col("event_time").dt.truncate("10m").alias("window_start")
-    session = pl.col("session_id").drop_nulls()
-    sessions = session.filter(session != "").unique().sort()
     summary = (
         events.group_by("user_id", start)
-        .agg(
-            *((pl.col("event_type") == kind).sum().cast(pl.Int64).alias(name) for name, kind in counted.items()),
-            pl.len().cast(pl.Int64).alias("num_events"),
-            sessions.len().cast(pl.Int64).alias("sessions"),
-            sessions.alias("session_ids"),
-            pl.col("event_time").min().alias("first_event_time"),
-            pl.col("event_time").max().alias("last_event_time"),
-        )
+        .agg(*_counts(counted), *_span())
         .with_columns(
             (pl.col("window_start") + pl.duration(minutes=10)).alias("window_end"),
             pl.col("window_start").dt.date().alias("window_date"),
@@ -47,3 +38,66 @@ def summarise(events: pl.DataFrame, counted: Mapping[str, str]) -> pl.DataFrame:
         )
     )
     return summary.select(sorted(summary.columns)).sort("user_id", "window_start")
+
+
+def user_days(events: pl.DataFrame, counted: Mapping[str, str]) -> pl.DataFrame:
+    """What gold holds of users' days, but for revenue: a row for each user and day (UTC), sorted by them; columns in
+    alphabetical order."""
+    time, hour = pl.col("event_time"), pl.col("event_time").dt.hour().cast(pl.Int64)
+    bought = pl.col("event_type") == counted["num_purchases"]
+    days = (
+        events.group_by("user_id", time.dt.date().alias("date"))
+        .agg(
+            *_counts(counted),
+            *_span(),
+            time.filter(bought).max().alias("last_purchase_time"),
+            pl.lit(2, pl.Int64).pow(hour.unique()).sum().cast(pl.Int64).alias("active_hours"),
+        )
+        .with_columns(pl.lit(False).alias("sessions_capped"))
+    )
+    return days.select(sorted(days.columns)).sort("user_id", "date")
+
+
+def churn_features(
+    events: pl.DataFrame, counted: Mapping[str, str], as_of: pl.DataFrame, lookback_days: int = 30
+) -> pl.DataFrame:
+    """The features that can be told without the others' formulas, of each user of ``as_of`` (``user_id``, ``as_of``)
+    at that moment, sorted by user; columns in alphabetical order."""
+    time, moment = pl.col("event_time"), pl.col("as_of")
+    known = events.join(as_of, on="user_id").filter(time < moment)
+    last_day = (moment - pl.duration(microseconds=1)).dt.date()
+    seen = time.dt.date() > last_day - pl.duration(days=lookback_days)
+    always = known.group_by("user_id", "as_of").agg(
+        _days(moment.first() - time.max()).alias("recency_days"),
+        _days(moment.first() - time.min()).alias("tenure_days"),
+        _days(moment.first() - time.filter(pl.col("event_type") == counted["num_purchases"]).max()).alias(
+            "days_since_purchase"
+        ),
+    )
+    counts = [*_counts(counted)[:-1], time.dt.date().n_unique().cast(pl.Int64).alias("active_days")]
+    lately = known.filter(seen).group_by("user_id").agg(*counts)
+    features = always.join(lately, on="user_id", how="left").with_columns(pl.selectors.integer().fill_null(0))
+    return features.select(sorted(features.columns)).sort("user_id")
+
+
+def _counts(counted: Mapping[str, str]) -> list[pl.Expr]:
+    """Events by type, all events, and sessions: their number and, last, themselves."""
+    session = pl.col("session_id").drop_nulls()
+    sessions = session.filter(session != "").unique().sort()
+    return [
+        *((pl.col("event_type") == kind).sum().cast(pl.Int64).alias(name) for name, kind in counted.items()),
+        pl.len().cast(pl.Int64).alias("num_events"),
+        sessions.len().cast(pl.Int64).alias("sessions"),
+        sessions.alias("session_ids"),
+    ]
+
+
+def _span() -> list[pl.Expr]:
+    return [
+        pl.col("event_time").min().alias("first_event_time"),
+        pl.col("event_time").max().alias("last_event_time"),
+    ]
+
+
+def _days(duration: pl.Expr) -> pl.Expr:
+    return duration.dt.total_microseconds() / (86_400 * 1_000_000)

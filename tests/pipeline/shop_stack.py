@@ -89,6 +89,14 @@ class Shop:
         """Postgres' ``funnel_summary``."""
         return in_order(self.query("SELECT * FROM funnel_summary").drop(OF_THE_RUN))
 
+    def user_days(self) -> pl.DataFrame:
+        """``gold.user_days``, without what the judge does not tell."""
+        return in_order(self.delta("gold.user_days").drop("revenue"), "user_id", "date")
+
+    def churn_features(self) -> pl.DataFrame:
+        """``gold.churn_features``, all columns."""
+        return in_order(self.delta("gold.churn_features"), "user_id")
+
     def query(self, sql: str) -> pl.DataFrame:
         """What Postgres answers to its reader; times in UTC."""
         dsn = Endpoints.load(Home(self.home)).postgres_reader
@@ -116,7 +124,7 @@ class Shop:
             return "(none)"
 
 
-def in_order(summary: pl.DataFrame) -> pl.DataFrame:
-    """Columns by name, rows by key, times in UTC: as the judge gives them."""
+def in_order(rows: pl.DataFrame, *key: str) -> pl.DataFrame:
+    """Columns by name, rows by ``key`` (default: the funnel's), times in UTC: as the judge gives them."""
     times = pl.selectors.datetime().dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-    return summary.select(sorted(summary.columns)).with_columns(times).sort("user_id", "window_start")
+    return rows.select(sorted(rows.columns)).with_columns(times).sort(key or ("user_id", "window_start"))

@@ -80,6 +80,17 @@ def test_gold_is_what_the_file_says(shop: Shop, expected: pl.DataFrame) -> None:
     assert_frame_equal(shop.gold(), expected)
 
 
+def test_users_days_and_features_are_what_the_file_says(shop: Shop, ga4: Path) -> None:
+    events = judge.read_events(ga4)
+
+    found = shop.churn_features()
+
+    assert_frame_equal(shop.user_days(), judge.user_days(events, judge.COUNTED))
+    assert found["user_id"].to_list() == sorted(set(events["user_id"]))
+    expected = judge.churn_features(events, judge.COUNTED, found.select("user_id", "as_of"))
+    assert_frame_equal(found.select(expected.columns), expected)
+
+
 def test_postgres_is_what_the_file_says(shop: Shop, expected: pl.DataFrame) -> None:
     assert_frame_equal(shop.mirror(), expected)
 
@@ -113,6 +124,7 @@ def test_copies_and_broken_lines_change_no_number(
     assert shop.rows("bronze.user_events") == sum(after.values())
     assert_frame_equal(shop.gold(), expected)
     assert_frame_equal(shop.mirror(), expected)
+    assert_frame_equal(shop.user_days(), judge.user_days(judge.read_events(ga4), judge.COUNTED))
     books = shop.ask("audit", "--full")
     assert books["agrees"] and books["full"], books
 

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, SilverQuarantine
-from quality.balances import Scope, counted, placed, received
+from quality.balances import Scope, counted, counted_by_day, described, placed, received
 
 T0 = {"T/0": 4}
 
@@ -72,3 +72,34 @@ def test_an_event_that_gold_counted_twice_is_found_by_type(spark: SparkSession) 
     found = {balance.name for balance in counted({"view": 2, "purchase": 1}, windows, summary) if not balance.agrees}
 
     assert found == {"silver → gold: view"}
+
+
+def test_an_event_that_users_days_lack_is_found_by_type(spark: SparkSession) -> None:
+    days = spark.createDataFrame(
+        [(1, 0, 1, 2)], "num_views long, num_add_to_cart long, num_purchases long, num_events long"
+    )
+
+    found = counted_by_day({"view": 2, "purchase": 1, "search": 1}, days)
+
+    assert {balance.name: (balance.left_value, balance.right_value) for balance in found if not balance.agrees} == {
+        "silver → user_days: num_views": (2, 1),
+        "silver → user_days: num_events": (4, 2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("described_users", "rows", "agrees"),
+    [
+        pytest.param("ab", 2, True, id="each once"),
+        pytest.param("a", 1, False, id="one is missing"),
+        pytest.param("aab", 3, False, id="one is there twice"),
+        pytest.param("abc", 2, True, id="of a batch that is not finished"),
+    ],
+)
+def test_each_user_has_one_row_of_features(spark: SparkSession, described_users: str, rows: int, agrees: bool) -> None:
+    days = spark.createDataFrame([("a",), ("a",), ("b",)], "user_id string")
+    features = spark.createDataFrame([(user,) for user in described_users], "user_id string")
+
+    balance = described(days, features)
+
+    assert (balance.left_value, balance.right_value, balance.agrees) == (2, rows, agrees)

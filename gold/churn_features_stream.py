@@ -1,0 +1,153 @@
+"""From users' days into churn features: recompute the users whose days changed, and in turn those who are silent."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+
+from gold.churn_features import latest_features
+from lakehouse.commits import Commit
+from lakehouse.contracts import ChurnFeatures, FunnelSummary, UserDays
+from lakehouse.dialects import EPOCH
+from lakehouse.faultpoints import reach
+from lakehouse.follow import Follower
+from lakehouse.frames import Frame, apply, arrow_schema, count, empty, to_arrow
+from lakehouse.stages import Context, utc_now
+from lakehouse.store import Merge
+
+C = ChurnFeatures
+USERS_AT_ONCE: Final = 10_000
+"""How many users' days are in memory at a time, and for how long the other stages wait in a refresh."""
+
+
+class ChurnFeaturesStage(Follower):
+    """Keeps the newest features of every user, as of gold's watermark.
+
+    A row is made of all the user's days, as they are at the head of ``gold.user_days``, and replaces the one before. So
+    a range of versions that is taken again, wholly or in part, leads to the same rows, and its commits need no
+    transaction id that would have to be skipped: theirs is the table's own version, which is always a new one.
+    """
+
+    name = "churn_features"
+    origin = UserDays
+    targets = (ChurnFeatures,)
+    last: Commit | None = None
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.interval_s = context.settings.churn_interval_s
+        self._refreshing_to: datetime | None = None
+        self._gold: tuple[int, datetime | None] = (-1, None)
+        """A version of gold and the watermark then: looking it up takes milliseconds, and is asked at every poll."""
+
+    def reached(self) -> int:
+        self.last = self.context.store.last_commit(C)
+        self.state.rows = self.context.store.rows(C)
+        return -1 if self.last is None or self.last.source_version is None else self.last.source_version
+
+    def has_work(self) -> bool:
+        return super().has_work() or self._refresh_until() is not None
+
+    def run(self) -> None:
+        super().run()
+        if (until := self._refresh_until()) is not None:
+            self._refresh(until)
+
+    def take(self, first: int, last: int) -> None:
+        """The users whose days the versions changed; with the commit of the last of them the range counts as taken."""
+        store = self.context.store
+        began = utc_now()
+        if not any(version.changes_rows for version in store.versions(UserDays, first, last)):
+            return
+        users = store.changed(UserDays, first, last, [UserDays.user_id])
+        parts = _parts(users)
+        for part in parts[:-1]:
+            self._upsert(part, self._account(first - 1))
+        commit = self._upsert(parts[-1], self._account(last))
+        self.state.taken(commit.with_(rows_in=count(users)), began)
+        self.state.rows = store.rows(C)
+
+    def _refresh_until(self) -> datetime | None:
+        """Up to when features are to be made new of users who did not act; None where none are."""
+        if self._refreshing_to is None and self.last is not None:
+            watermark, hours = self._watermark(), self.context.settings.churn_refresh_hours
+            since = self.last.refreshed
+            if watermark is not None and (since is None or watermark - since >= timedelta(hours=hours)):
+                self._refreshing_to = watermark
+        return self._refreshing_to
+
+    def _refresh(self, until: datetime) -> None:
+        """Some of the users whose row is older than ``until``; with the commit of the last of them all are refreshed.
+
+        After a kill it goes on with those that are still older.
+        """
+        users, is_last = self._older(until)
+        account = self._account(-1 if self.position is None else self.position)
+        self._upsert(users, account.with_(refreshed=until) if is_last else account)
+        if is_last:
+            self._refreshing_to = None
+
+    def _older(self, until: datetime) -> tuple[Frame, bool]:
+        """Users with a row older than ``until``, and whether they are all of them."""
+        store = self.context.store
+        if not store.delta_rs_commits(USERS_AT_ONCE):
+            return store.read(C, lambda dialect: f"{C.as_of} < {dialect.timestamp(until)}").select(C.user_id), True
+        older = store.scan(C).filter(pl.col(C.as_of) < until).select(C.user_id).head(USERS_AT_ONCE).collect()
+        return to_arrow(older), older.height < USERS_AT_ONCE
+
+    def _upsert(self, users: Frame, account: Commit) -> Commit:
+        store, number = self.context.store, count(users)
+        account = account.with_(rows_in=number)
+        if not number:
+            store.append(C, empty(C), account)
+        else:
+            features = partial(
+                latest_features,
+                watermark=account.watermark or EPOCH,
+                lookback_days=self.context.settings.churn_lookback_days,
+            )
+            found = apply(store.of(UserDays, users), features, arrow_schema(C), by=[C.user_id])
+            with store.gathered(found, number) as rows:
+                reach("before-churn-features-commit")
+                store.merge(C, rows, REPLACE, account)
+        self.last = account
+        return account
+
+    def _account(self, source_version: int) -> Commit:
+        store, last, watermark = self.context.store, self.last, self._watermark()
+        generation, refreshed = (0, watermark) if last is None else (last.generation, last.refreshed)
+        return Commit(
+            self.name,
+            generation,
+            store.version(C),
+            source_version=source_version,
+            watermark=watermark,
+            refreshed=refreshed,
+        )
+
+    def _watermark(self) -> datetime | None:
+        """Gold's; None before its first batch, and then a user's features are as of the user's newest event."""
+        version = self.context.store.version(FunnelSummary)
+        if version != self._gold[0]:
+            gold = self.context.store.last_commit(FunnelSummary)
+            self._gold = (version, None if gold is None else gold.watermark)
+        return self._gold[1]
+
+
+REPLACE: Final = Merge(
+    keys=[str(column) for column in C.key],
+    bounds=lambda _: "true",
+    update=lambda _: {str(column): f"s.{column}" for column in C.columns()},
+)
+
+
+def _parts(users: Frame) -> list[Frame]:
+    """``users`` in parts of a bounded number, at least one. Spark bounds its memory itself."""
+    if not isinstance(users, pa.Table):
+        return [users]
+    starts = range(0, max(1, users.num_rows), USERS_AT_ONCE)
+    return [users.slice(start, USERS_AT_ONCE) for start in starts]
