@@ -17,6 +17,7 @@ from benchmarks import backlog_topic, machine
 from benchmarks import footprint as footprint_benchmark
 from benchmarks import freshness as freshness_benchmark
 from benchmarks import growth as growth_benchmark
+from benchmarks import scoring as scoring_benchmark
 from benchmarks.report import write
 from benchmarks.results import save
 from lakehouse.errors import LakehouseError
@@ -176,6 +177,27 @@ def growth(
     _measure("growth", growth_benchmark.measure, options, quick, results, work)
 
 
+@app.command()
+def scoring(
+    rate: Annotated[int, typer.Option(min=1, metavar="N", help="Requests/s to /predict.")] = 300,
+    seconds: Annotated[float, typer.Option(min=1, metavar="S", help="Measured, each time.")] = 20.0,
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Loads, and batches of each kind.")] = 3,
+    batch_rows: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of a batch.")] = 10_000,
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """How long a churn score takes under a steady load, and how many rows/s a batch is scored at.
+
+    Examples:
+
+      python -m benchmarks scoring
+      LAKEHOUSE_MODEL_FILE=churn_model.pkl python -m benchmarks scoring --rate 500
+    """
+    options = scoring_benchmark.Options(rate, seconds, repeats, batch_rows)
+    _measure("scoring", scoring_benchmark.measure, scoring_benchmark.QUICK if quick else options, quick, results, work)
+
+
 @app.command("all")
 def everything(
     quick: QuickOption = False,
@@ -196,6 +218,7 @@ def everything(
         ("freshness", freshness_benchmark.measure, freshness_benchmark.Options(), freshness_benchmark.QUICK),
         ("backlog", backlog_benchmark.measure, backlog_benchmark.Options(), backlog_benchmark.QUICK),
         ("growth", growth_benchmark.measure, growth_benchmark.Options(), growth_benchmark.QUICK),
+        ("scoring", scoring_benchmark.measure, scoring_benchmark.Options(), scoring_benchmark.QUICK),
         ("footprint", footprint_benchmark.measure, footprint_benchmark.Options(), footprint_benchmark.QUICK),
     ):
         try:

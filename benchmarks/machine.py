@@ -82,7 +82,16 @@ def _versions() -> dict[str, str]:
 
 
 def _changed(settings: Settings) -> dict[str, str]:
-    of_the_place = {"home", "cache", "java_home", "maven_repository", "kafka_bootstrap", "postgres_dsn"}
+    of_the_place = {
+        "home",
+        "cache",
+        "java_home",
+        "maven_repository",
+        "kafka_bootstrap",
+        "postgres_dsn",
+        "model_file",
+        "api_key",
+    }
     return {
         name: str(getattr(settings, name))
         for name, field in Settings.model_fields.items()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from benchmarks import markdown as md
 from benchmarks.plot import plot
 from benchmarks.results import FORMAT
-from benchmarks.sections import backlog, footprint, freshness, growth
+from benchmarks.sections import backlog, footprint, freshness, growth, scoring
 from lakehouse.errors import LakehouseError
 
 Document = dict[str, Any]
@@ -19,6 +19,7 @@ SECTIONS: Final = {
     "freshness": freshness.section,
     "backlog": backlog.section,
     "growth": growth.section,
+    "scoring": scoring.section,
     "footprint": footprint.section,
 }
 """In the report's order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -17,7 +18,8 @@ from lakehouse.deltalog import Version
 from lakehouse.dialects import Dialect
 from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
-from lakehouse.frames import Frame, apply, arrow_schema, empty
+from lakehouse.frames import Frame, apply, arrow_schema, empty, to_arrow
+from lakehouse.maintenance.log import Log
 from lakehouse.stages import Context, utc_now
 from lakehouse.store import Merge
 
@@ -49,6 +51,11 @@ class UserDaysStage(Follower):
         self.state.rows = self.context.store.rows(D)
         return -1 if self.last is None or self.last.source_version is None else self.last.source_version
 
+    def run(self) -> None:
+        if self.position == -1 and Log(Path(self.context.store.path(SilverEvents))).oldest() > 0:
+            self.position = self._take_all()
+        super().run()
+
     def take(self, first: int, last: int) -> None:
         """One merge under a transaction id; its account names the Kafka offsets up to which events are counted."""
         store, cap = self.context.store, self.context.settings.session_ids_cap
@@ -69,6 +76,25 @@ class UserDaysStage(Follower):
         self.last = commit
         self.state.taken(commit, began)
         self.state.rows = store.rows(D)
+
+    def _take_all(self) -> int:
+        """For a home that is older than this table, whose first versions are not kept: all that silver holds, a day at
+        a time, in one commit. Returns silver's version."""
+        store, began = self.context.store, utc_now()
+        version, silver = store.version(SilverEvents), store.last_commit(SilverEvents)
+        events = store.scan(SilverEvents)
+        dates = events.select(SilverEvents.event_date).unique().collect().to_series()
+        of_date = (events.filter(pl.col(SilverEvents.event_date) == day).select(READ).collect() for day in dates)
+        cap = self.context.settings.session_ids_cap
+        days = pl.concat([pl.DataFrame(empty(D)), *(user_days(each, cap) for each in of_date)])
+        offsets = {} if silver is None else silver.offsets
+        counted = int(days[D.num_events].sum())
+        commit = Commit(self.name, 0, version, offsets=offsets, source_version=version, rows_in=counted)
+        store.append(D, to_arrow(days), commit)
+        self.last = commit
+        self.state.taken(commit, began)
+        self.state.rows = store.rows(D)
+        return version
 
     def _account(self, versions: Sequence[Version]) -> Commit:
         last = versions[-1].number

@@ -1,4 +1,7 @@
-"""The table contracts: the single place where a column of a Delta table is named, typed and explained.
+"""The table contracts: the single place where a column of a table is named, typed and explained.
+
+Those of `TABLES` are Delta tables. A mirror in Postgres has its table's columns; `ChurnPrediction` is a table of
+Postgres alone, described in the same words.
 
 A column is a ``str``, so it is used wherever Spark, polars or SQL want a name, and a misspelt one fails at
 import. Types are those of Delta's schema JSON, which Spark and delta-rs both read, so that nothing here needs
@@ -288,8 +291,47 @@ class ChurnFeatures(Table):
     )
     revenue = Column("revenue", "double", "Value of the purchases, in the events' currency.", nullable=False)
 
+    first_event_time = Column(
+        "first_event_time", "timestamp", "The user's first event, however long ago.", nullable=False
+    )
+    last_event_time = Column("last_event_time", "timestamp", "The user's last event, however long ago.", nullable=False)
+    last_purchase_time = Column("last_purchase_time", "timestamp", "The user's last purchase; null without one.")
+
     key = (user_id,)
     table_properties: ClassVar = CHANGE_FEED
+
+
+class ChurnPrediction(Table):
+    name = "churn_prediction"
+    comment = "In Postgres: the newest score of each user of gold.churn_features."
+
+    user_id = Column("user_id", "string", "The user.", nullable=False)
+    churn_probability = Column("churn_probability", "double", "Probability of no event within the horizon.")
+    churned = Column("churned", "boolean", "Whether the probability reaches the threshold.")
+    threshold = Column("threshold", "double", "The model's threshold.")
+    model_version = Column("model_version", "string", "The model that scored.")
+    as_of = Column("as_of", "timestamp", "The cut of the features.", nullable=False)
+    scored_at = Column("scored_at", "timestamp", "When the answer came, or the refusal.", nullable=False)
+    features = Column("features", "string", "The features that were scored, as a JSON object.", nullable=False)
+    reasons = Column("reasons", STRINGS, "What moved the score most, in words; empty unless churned.", nullable=False)
+    error = Column("error", "string", "Why the API refused the user's row; then there is no score.")
+
+    key = (user_id,)
+
+
+class ChurnPredictionHistory(Table):
+    name = "churn_prediction_history"
+    comment = "In Postgres: each score of a user that differs from the one before, for a set number of days."
+
+    user_id = Column("user_id", "string", "The user.", nullable=False)
+    scored_at = Column("scored_at", "timestamp", "When the answer came.", nullable=False)
+    as_of = Column("as_of", "timestamp", "The cut of the features.", nullable=False)
+    churn_probability = Column(
+        "churn_probability", "double", "Probability of no event within the horizon.", nullable=False
+    )
+    model_version = Column("model_version", "string", "The model that scored.", nullable=False)
+
+    key = (user_id, scored_at)
 
 
 class GoldSnapshots(Table):

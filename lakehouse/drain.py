@@ -79,7 +79,7 @@ class Arrival:
                 done = True
             else:
                 until = self._to_take.get(stage.origin.name)
-                done = until is not None and stage.position is not None and stage.position >= until
+                done = until is not None and stage.has_taken(until)
             complete = complete and done
             for table in stage.targets if done else ():
                 if table.name not in self._to_take:

@@ -2,7 +2,8 @@
 
 On one machine queries that run at once spend their time waiting for each other: p50 of freshness was 19 s against 2 s
 for rounds. The end of a round is a consistent cut; between two rounds jobs that change tables take their turn. The
-mirrors, which mostly wait for Postgres, go round in a lane of their own beside it.
+mirrors, which mostly wait for Postgres, go round in a lane of their own beside it, and so do the scores, which wait for
+the API.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ LONGEST_RETRY_S = 60.0
 LONGEST_OUTAGE_RETRY_S = 10.0
 """To ask a server whether it is back costs nothing; what waits for it should not wait much longer than it was away."""
 IDLE_POLL_S = 0.1
+
+BESIDE = (Lane.mirrors, Lane.scores)
+"""The lanes that have a thread of their own."""
 
 WAITING = "waiting"
 """The state of a stage that will be tried again."""
@@ -71,13 +75,14 @@ class Runner:
     rounds: int = 0
     _in_a_hurry: int = 0
     _commits: int = 0
-    """Runs of stages that are done: what wakes the mirrors."""
+    """Runs of stages that are done: what wakes the lanes beside."""
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def loop(self) -> None:
         """Rounds until ``stopping`` is set. Raises EngineLost where Spark has gone."""
-        mirrors = threading.Thread(target=self._mirror, name="mirrors")
-        mirrors.start()
+        beside = [threading.Thread(target=self._go_round, args=(lane,), name=lane) for lane in BESIDE]
+        for thread in beside:
+            thread.start()
         try:
             while not self.stopping.is_set():
                 began = self.clock()
@@ -93,13 +98,14 @@ class Runner:
             self.stopping.set()
             with self._changed:
                 self._changed.notify_all()
-            mirrors.join()
+            for thread in beside:
+                thread.join()
 
-    def _mirror(self) -> None:
-        """The mirrors' rounds: as soon as a table has been committed to, and at least at every idle poll."""
+    def _go_round(self, lane: Lane) -> None:
+        """The rounds of a lane beside: as soon as a table has been committed to, and at least at every idle poll."""
         while not self.stopping.is_set():
             seen = self._commits
-            if not self.round(Lane.mirrors):
+            if not self.round(lane):
                 with self._changed:
                     self._changed.wait_for(lambda seen=seen: self._commits != seen, IDLE_POLL_S)  # type: ignore[misc]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -35,6 +35,9 @@ KNOWN_TYPES = (
     "remove_from_cart",
     "search",
 )
+
+SECRET = frozenset({"api_key"})
+"""Settings that no message shows."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -65,11 +68,22 @@ class Settings(BaseSettings):
     )
     postgres_port: Port = Field(15432, description="Port of the embedded PostgreSQL; 0 picks a free one.")
     raw_events_days: int = Field(30, ge=1, description="Days that Postgres keeps raw events, by the day received.")
+    churn_history_days: int = Field(90, ge=1, description="Days that Postgres keeps a user's earlier churn scores.")
 
     # Doors
     bind_address: str = Field("127.0.0.1", description="Address that the API and the dashboard listen on.")
     api_port: Port = Field(8000, description="Port of the REST API; 0 picks a free one.")
     dashboard_port: Port = Field(8501, description="Port of the dashboard; 0 picks a free one.")
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=8,
+        description="Key that callers of the API must send; needed where bind_address is other than loopback.",
+    )
+    api_max_body_mb: int = Field(8, ge=1, description="Largest body, in MB, that the API takes.")
+    api_max_batch_rows: int = Field(50_000, ge=1, description="Most rows of one batch that the API scores.")
+    model_file: Path | None = Field(
+        None, description="File of the churn model that the API serves; default: the champion under the home."
+    )
     dashboard_refresh_s: float = Field(5.0, ge=1, description="Seconds between two refreshes of a panel.")
 
     # Spark
@@ -278,5 +292,6 @@ def _explain(error: ValidationError) -> str:
         if field is None:
             lines.append(f"{name}: no such setting; docs/settings.md lists them all")
             continue
-        lines.append(f"LAKEHOUSE_{name.upper()}={problem['input']!r}: {reason}. {field.description}")
+        given = "…" if name in SECRET else repr(problem["input"])
+        lines.append(f"LAKEHOUSE_{name.upper()}={given}: {reason}. {field.description}")
     return "wrong settings: " + "; ".join(lines)

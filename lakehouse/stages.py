@@ -79,7 +79,9 @@ class Lane(StrEnum):
     tables = "tables"
     """What computes and commits to Delta tables: one micro-batch at a time."""
     mirrors = "mirrors"
-    """What waits for another server most of its time: where that is away or slow, no table waits for it."""
+    """What waits for Postgres most of its time: where that is away or slow, no table waits for it."""
+    scores = "scores"
+    """What waits for the API as well: where that is away or slow, no other mirror waits for it."""
 
 
 class Stage(ABC):
@@ -113,6 +115,10 @@ class Stage(ABC):
     @abstractmethod
     def run(self) -> None:
         """Takes what is there. Raises what went wrong; the runner records it and comes again."""
+
+    def has_taken(self, version: int) -> bool:
+        """Whether nothing that ``origin`` held at ``version`` is left for it to do."""
+        return self.position is not None and self.position >= version
 
     def close(self) -> None:  # noqa: B027 (most stages hold nothing)
         """Ends what the stage holds, between rounds."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lakehouse.contracts import Column, FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.contracts import ChurnFeatures, Column, FunnelSummary, FunnelWindows, SilverEvents, Table
 
 Engine = Literal["spark", "postgres"]
 
@@ -28,6 +28,8 @@ MIRRORED = (
     Mirrored(SilverEvents, "raw_events", SilverEvents.mirrored_columns()),
     Mirrored(FunnelSummary, "funnel_summary", FunnelSummary.mirrored_columns()),
     Mirrored(FunnelWindows, "funnel_windows", FunnelWindows.mirrored_columns()),
+    # Of a score only what it is of can be told from the table. A row that the API refused is there like any other.
+    Mirrored(ChurnFeatures, "churn_prediction", (ChurnFeatures.user_id, ChurnFeatures.as_of)),
 )
 
 

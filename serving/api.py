@@ -1,4 +1,4 @@
-"""The REST API: today its health, and what it needs to answer.
+"""The REST API: churn scores, what is stored of a user, and its health.
 
 ``python -m serving.api`` runs it for the running stack, on settings.bind_address and the port in the endpoints. On
 SIGTERM it takes no more requests, answers those it has, and ends.
@@ -6,26 +6,32 @@ SIGTERM it takes no more requests, answers those it has, and ends.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import FastAPI, Request, Response, status
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, FastAPI, Request, Response, status
+from fastapi.security import APIKeyHeader
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
 from sqlalchemy import create_engine
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from starlette.responses import PlainTextResponse
 
+from lakehouse.doors import api_key
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.settings import Settings, load_settings
-from serving.migrate import head
-from serving.postgres import connect, reason
+from serving import predict, problems, users
+from serving.champion import Champion
+from serving.gate import BodyGate, KeyGate
+from serving.health import EXAMPLE_503, Alive, Readiness, check, check_model
+from serving.metrics import Measured, Metrics
+from serving.postgres import connect
 
 PATIENCE_S = 2.0
 """Longest wait for a connection, for a statement, and for a place in the pool, when asked whether all is ready."""
@@ -33,47 +39,8 @@ GRACE_S = 8
 """Longest wait for requests under way at shutdown; the supervisor waits ten seconds."""
 POOL_SIZE = 4
 
-
-class Alive(BaseModel):
-    """The process runs."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "alive"}]})
-
-    status: Literal["alive"] = "alive"
-
-
-class Dependency(BaseModel):
-    """Something that the API needs to answer."""
-
-    name: str = Field(description="What it is.", examples=["postgres"])
-    ok: bool = Field(description="Whether it does what is needed.")
-    reason: str | None = Field(default=None, description="Why it does not; never an address with a password.")
-
-
-_READY: dict[str, Any] = {"status": "ready", "dependencies": [{"name": "postgres", "ok": True, "reason": None}]}
-_NOT_READY: dict[str, Any] = {
-    "status": "not ready",
-    "dependencies": [
-        {
-            "name": "postgres",
-            "ok": False,
-            "reason": "Postgres at 127.0.0.1:15432 does not answer: Connection refused; `lakehouse status` shows "
-            "whether it runs",
-        },
-        {"name": "migrations", "ok": False, "reason": "unknown while Postgres does not answer"},
-    ],
-}
-
-_EXAMPLE_503: dict[str, Any] = {"content": {"application/json": {"example": _NOT_READY}}}
-
-
-class Readiness(BaseModel):
-    """Whether requests can be answered, and what is missing where they cannot."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_READY]})
-
-    status: Literal["ready", "not ready"]
-    dependencies: list[Dependency]
+_KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
+"""For the documentation; the gate has asked for it by then."""
 
 
 class Index(BaseModel):
@@ -85,7 +52,10 @@ class Index(BaseModel):
 
 
 def create_app(settings: Settings, endpoints: Endpoints) -> FastAPI:
-    """The application; nothing is asked of any server until the first request needs it."""
+    """The application; nothing is asked of any server until the first request needs it.
+
+    Raises LakehouseError where it is to listen on more than loopback without a key.
+    """
     engine = create_engine(
         "postgresql+psycopg2://",
         creator=lambda: connect(
@@ -100,24 +70,56 @@ def create_app(settings: Settings, endpoints: Endpoints) -> FastAPI:
         pool_pre_ping=True,  # a connection that a restart of Postgres has cut is replaced, not handed out
     )
 
+    champion = Champion(settings.model_file or Home(settings.home).champion)
+    metrics = Metrics(champion)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        champion.watch()
         yield
+        champion.close()
         engine.dispose()
 
     package = "interaction-lakehouse"
     app = FastAPI(
         title="Interaction lakehouse",
-        summary="User interactions, from the mirrors of gold in Postgres.",
+        summary="Churn scores of users, and what is stored of them in Postgres.",
         version=version(package),
         lifespan=lifespan,
     )
+    app.state.settings, app.state.engine, app.state.champion = settings, engine, champion
+    key = api_key(settings)
+    # The last one added is the first that a request meets.
+    app.add_middleware(BodyGate, max_mb=settings.api_max_body_mb)
+    if key is not None:
+        app.add_middleware(KeyGate, key=key)
+    app.add_middleware(Measured, metrics=metrics)
+    problems.install(app)
 
-    app.state.settings, app.state.engine = settings, engine
+    keyed = APIRouter(
+        dependencies=[] if key is None else [Depends(_KEY)],
+        responses={} if key is None else problems.responses(401),
+    )
+    keyed.include_router(predict.router(champion, metrics, settings.api_max_batch_rows))
+    keyed.include_router(users.router(engine))
+
+    @keyed.get("/metrics", summary="Metrics for Prometheus", tags=["service"], response_class=PlainTextResponse)
+    async def prometheus() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    app.include_router(keyed)
 
     @app.get("/", summary="What there is", tags=["service"])
-    def index(request: Request) -> Index:
-        links = {"health": "/healthz", "readiness": "/readyz", "openapi": "/openapi.json", "documentation": "/docs"}
+    async def index(request: Request) -> Index:
+        links = {
+            "health": "/healthz",
+            "readiness": "/readyz",
+            "openapi": "/openapi.json",
+            "documentation": "/docs",
+            "predict": "/predict",
+            "model": "/model",
+            "metrics": "/metrics",
+        }
         root = request.scope.get("root_path", "")
         return Index(name=package, version=app.version, links={name: root + path for name, path in links.items()})
 
@@ -129,10 +131,10 @@ def create_app(settings: Settings, endpoints: Endpoints) -> FastAPI:
         "/readyz",
         summary="Can requests be answered?",
         tags=["service"],
-        responses={503: {"model": Readiness, "description": "Not now", **_EXAMPLE_503}},
+        responses={503: {"model": Readiness, "description": "Not now", **EXAMPLE_503}},
     )
     def readyz(response: Response) -> Readiness:
-        dependencies = check(engine)
+        dependencies = [*check(engine), check_model(champion.serving)]
         if all(dependency.ok for dependency in dependencies):
             return Readiness(status="ready", dependencies=dependencies)
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -141,49 +143,16 @@ def create_app(settings: Settings, endpoints: Endpoints) -> FastAPI:
     return app
 
 
-def check(engine: Engine) -> list[Dependency]:
-    """Whether Postgres answers, and has the schema that this code expects; takes a few seconds at most."""
-    try:
-        found = _revision(engine)
-    except (LakehouseError, SQLAlchemyError) as error:
-        return [
-            Dependency(name="postgres", ok=False, reason=_reason(error)),
-            Dependency(name="migrations", ok=False, reason="unknown while Postgres does not answer"),
-        ]
-    return [Dependency(name="postgres", ok=True), _migrations(found, head())]
-
-
-def _revision(engine: Engine) -> str | None:
-    """The revision of the schema; None where no migration has run."""
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SELECT 1")
-        if connection.exec_driver_sql("SELECT to_regclass('public.alembic_version')").scalar_one() is None:
-            return None
-        found = connection.exec_driver_sql("SELECT version_num FROM public.alembic_version").scalar_one_or_none()
-    return None if found is None else str(found)
-
-
-def _migrations(found: str | None, expected: str) -> Dependency:
-    if found == expected:
-        return Dependency(name="migrations", ok=True)
-    why = f"the schema is at {found or 'nothing'}, this version needs {expected}; run `python -m serving.migrate`"
-    return Dependency(name="migrations", ok=False, reason=why)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        return reason(error.orig)  # without the statement that SQLAlchemy adds
-    return str(error)
-
-
 def main() -> None:
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings()
         endpoints = Endpoints.load(Home(settings.home))
+        app = create_app(settings, endpoints)
     except LakehouseError as error:
         sys.exit(f"serving.api: {error}")
     uvicorn.run(
-        create_app(settings, endpoints),
+        app,
         host=settings.bind_address,
         port=urlsplit(endpoints.api).port or settings.api_port,
         timeout_graceful_shutdown=GRACE_S,

@@ -32,7 +32,15 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 ADVISORY_LOCK = 7_301_155_864_902
 """Any number that nothing else on the server uses."""
 
-WRITABLE = ("raw_events", "funnel_summary", "funnel_windows", "mirror_ledger", "pipeline_status")
+WRITABLE = (
+    "raw_events",
+    "funnel_summary",
+    "funnel_windows",
+    "churn_prediction",
+    "churn_prediction_history",
+    "mirror_ledger",
+    "pipeline_status",
+)
 READABLE = (*WRITABLE, "alembic_version")
 WRITER_FUNCTIONS = ("make_raw_events_day(date)", "drop_expired_raw_events(integer)")
 

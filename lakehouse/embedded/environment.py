@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import SecretStr
+
 from lakehouse.settings import Settings
 
 NO_TELEMETRY = {
@@ -29,4 +31,6 @@ def child_environment(settings: Settings) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return json.dumps(value) if isinstance(value, dict) else str(value)

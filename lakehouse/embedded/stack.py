@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lakehouse import jobs
+from lakehouse.doors import api_key
 from lakehouse.embedded import kafka, postgres
 from lakehouse.embedded.environment import child_environment
 from lakehouse.embedded.java import find_java
@@ -57,8 +58,9 @@ def plan_servers(settings: Settings, home: Home, need: frozenset[str]) -> Plan:
 
 
 def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
-    """The full stack. Raises LakehouseError where a port is taken or there is too little disk."""
+    """The full stack. Raises LakehouseError where a port is taken, there is too little disk, or a key is needed."""
     require_disk(settings, home)
+    api_key(settings)
     need = _embedded(settings, SERVERS)
     ports = assign(_doors(settings, need | {API, DASHBOARD}))
     endpoints = _endpoints(settings, home, ports)
@@ -81,6 +83,7 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
             settings,
             healthy=_answers_http(f"{endpoints.api}/healthz"),
             after=(MIGRATE,),
+            env={"OMP_NUM_THREADS": "1"},  # a score of one row by several threads takes longer, and now and then 1 s
         ),
         _dashboard(settings, endpoints),
     ]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from ml.package import load
 from tests.faults.faults import SETTLE_S, drain
 from tests.faults.flow import Flow, Place
 from tests.faults.messages import events
 from tests.faults.world import World
-from tests.pipeline.judge import summarise
+from tests.pipeline.judge import churn_features, summarise, user_days
 
 COUNTED = {"num_views": "view", "num_add_to_cart": "add_to_cart", "num_purchases": "purchase"}
 
@@ -50,7 +51,12 @@ def check(world: World) -> Checked:
     _every_message_once(_bronze(world), world.flow)
     _equal("gold.funnel_summary", world.shop.gold(), expected)
     _equal("Postgres funnel_summary", world.shop.mirror(), expected)
+    _equal("gold.user_days", world.shop.user_days(), user_days(produced, COUNTED))
+    features = world.shop.churn_features()
+    told = churn_features(produced, COUNTED, features.select("user_id", "as_of"))
+    _equal("gold.churn_features", features.select(told.columns), told)
     _equal("Postgres raw_events", _raw_events(world), produced)
+    _equal("Postgres churn_prediction", _scores(world), _expected_scores(world))
     return Checked(world.flow.delivered.total(), produced.height, len(books["balances"]))
 
 
@@ -66,11 +72,26 @@ def _raw_events(world: World) -> pl.DataFrame:
     return found.with_columns(time).sort("tag")
 
 
+def _scores(world: World) -> pl.DataFrame:
+    found = world.shop.query("SELECT user_id, as_of, churn_probability, churned FROM churn_prediction")
+    time = pl.col("as_of").dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    return found.with_columns(time).sort("user_id")
+
+
+def _expected_scores(world: World) -> pl.DataFrame:
+    """Every user's latest features, scored by the model itself."""
+    features = world.shop.churn_features()
+    model = load(world.home.champion).model
+    scores = pl.Series("churn_probability", model.probability(features))
+    churned = (scores >= model.threshold).alias("churned")
+    return features.select("user_id", "as_of").with_columns(scores, churned).sort("user_id")
+
+
 def _equal(what: str, found: pl.DataFrame, expected: pl.DataFrame) -> None:
     try:
         assert_frame_equal(found, expected)
     except AssertionError as error:
-        keys = [name for name in ("tag", "user_id", "window_start") if name in expected.columns]
+        keys = [name for name in ("tag", "user_id", "window_start", "date") if name in expected.columns]
         missing, extra = expected.join(found, on=keys, how="anti"), found.join(expected, on=keys, how="anti")
         raise Wrong(f"{what}: {error}\nnot there:\n{missing}\nnot expected:\n{extra}") from None
 

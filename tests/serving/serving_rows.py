@@ -12,8 +12,8 @@ from deltalake import Schema
 from psycopg2.extensions import connection as Connection
 
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
-from serving.mirror import MirrorBatch
 from serving.postgres import transaction
+from serving.sink import MirrorBatch
 
 INSERT, BEFORE, AFTER, DELETE = "insert", "update_preimage", "update_postimage", "delete"
 

@@ -1,4 +1,4 @@
-"""The API's health, asked over HTTP of a real process or server."""
+"""The API's health and what it reads of Postgres, asked over HTTP of a real process or server."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from psycopg2.extensions import connection as Connection
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
 from lakehouse.settings import Settings
+from ml.package import save
 from serving.api import create_app
 from serving.postgres import transaction
+from tests.serving.churn_package import churn_package
 
 Ask = Callable[[str], tuple[int, dict[str, Any]]]
 
@@ -54,8 +56,15 @@ def served(settings: Settings, endpoints: Endpoints) -> Iterator[Ask]:
 
 
 @pytest.fixture
-def api(settings: Settings, endpoints: Endpoints) -> Iterator[Ask]:
-    with served(settings, endpoints) as asked:
+def with_model(settings: Settings, tmp_path: Path) -> Settings:
+    """Settings of the run, with a model to serve."""
+    save(churn_package(), tmp_path / "model.pkl")
+    return settings.model_copy(update={"model_file": tmp_path / "model.pkl"})
+
+
+@pytest.fixture
+def api(with_model: Settings, endpoints: Endpoints) -> Iterator[Ask]:
+    with served(with_model, endpoints) as asked:
         yield asked
 
 
@@ -68,6 +77,7 @@ def test_it_is_alive_and_ready(api: Ask) -> None:
             "dependencies": [
                 {"name": "postgres", "ok": True, "reason": None},
                 {"name": "migrations", "ok": True, "reason": None},
+                {"name": "model", "ok": True, "reason": None},
             ],
         },
     )
@@ -78,12 +88,12 @@ def test_the_index_names_paths_that_answer(api: Ask) -> None:
     assert status == 200
     links = index["links"]
     assert {links["health"], links["readiness"], links["openapi"]} == {"/healthz", "/readyz", "/openapi.json"}
-    assert api(links["openapi"])[0] == 200
+    assert (api(links["openapi"])[0], api(links["model"])[0]) == (200, 200)
 
 
 def test_every_answer_is_documented_with_an_example(api: Ask) -> None:
     _, document = api("/openapi.json")
-    assert set(document["paths"]) == {"/", "/healthz", "/readyz"}
+    assert {"/", "/healthz", "/readyz", "/metrics", "/model", "/predict"} < set(document["paths"])
     unready = document["paths"]["/readyz"]["get"]["responses"]["503"]["content"]["application/json"]["example"]
     assert unready["status"] == "not ready"
     schemas = document["components"]["schemas"]
@@ -91,17 +101,18 @@ def test_every_answer_is_documented_with_an_example(api: Ask) -> None:
     assert schemas["Readiness"]["examples"][0]["status"] == "ready"
 
 
-def test_without_postgres_it_is_alive_and_says_what_is_missing(settings: Settings, endpoints: Endpoints) -> None:
+def test_without_postgres_it_is_alive_and_says_what_is_missing(with_model: Settings, endpoints: Endpoints) -> None:
     nobody = replace(endpoints, postgres_reader="postgresql://lakehouse_reader:s3cret@127.0.0.1:1/lakehouse")
-    with served(settings, nobody) as api:
+    with served(with_model, nobody) as api:
         assert api("/healthz") == (200, {"status": "alive"})
         status, readiness = api("/readyz")
     assert status == 503
     assert readiness["status"] == "not ready"
-    postgres, migrations = readiness["dependencies"]
+    postgres, migrations, model = readiness["dependencies"]
     assert not postgres["ok"]
     assert "127.0.0.1:1 does not answer" in postgres["reason"]
     assert not migrations["ok"]
+    assert model["ok"]
     assert "s3cret" not in json.dumps(readiness)
 
 
@@ -135,6 +146,7 @@ def test_the_process_ends_in_peace_on_sigterm(endpoints: Endpoints, tmp_path: Pa
         port = probe.getsockname()[1]
     home = Home(tmp_path).make()
     replace(endpoints, api=f"http://127.0.0.1:{port}").save(home)
+    save(churn_package(), home.champion)
     process = subprocess.Popen(
         [sys.executable, "-m", "serving.api"],
         env={**os.environ, "LAKEHOUSE_HOME": str(home.root)},
@@ -152,6 +164,39 @@ def test_the_process_ends_in_peace_on_sigterm(endpoints: Endpoints, tmp_path: Pa
     said.append(process.communicate(timeout=20)[1])
     assert "Application shutdown complete" in "".join(said)
     assert process.returncode in (0, -signal.SIGTERM)
+
+
+def test_the_stored_prediction_of_a_user_is_given_back(api: Ask, owner: Connection) -> None:
+    with transaction(owner) as cursor:
+        cursor.execute("DELETE FROM churn_prediction")
+        for user, churned in (("u1", True), ("a/b", False)):
+            cursor.execute(
+                "INSERT INTO churn_prediction (user_id, churn_probability, churned, threshold, model_version, as_of, "
+                "scored_at, features, reasons) VALUES (%s, 0.75, %s, 0.5, '7', '2026-03-01 12:00Z', "
+                "'2026-03-01 12:00:03Z', %s, %s)",
+                (user, churned, json.dumps({"num_views": 5, "days_since_purchase": None}), ["no purchases"]),
+            )
+
+    status, said = api("/users/u1/churn")
+
+    assert status == 200
+    assert said == {
+        "user_id": "u1",
+        "churn_probability": 0.75,
+        "churned": True,
+        "threshold": 0.5,
+        "model_version": "7",
+        "as_of": "2026-03-01T12:00:00Z",
+        "scored_at": "2026-03-01T12:00:03Z",
+        "reasons": ["no purchases"],
+        "features": {"num_views": 5, "days_since_purchase": None},
+        "error": None,
+    }
+    assert api("/users/a%2Fb/churn")[1]["churned"] is False
+    for stranger in ("u2", "%00", "'%20OR%201=1"):
+        status, said = api(f"/users/{stranger}/churn")
+        assert status == 404
+        assert said["detail"].startswith("no prediction is stored of the user ")
 
 
 def test_without_a_running_stack_the_process_says_so(tmp_path: Path) -> None:

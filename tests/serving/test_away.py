@@ -47,7 +47,7 @@ def count_views(store: TableStore, batch: int, *users: str) -> None:
     adding = {name: f"t.{name} + s.{name}" for name in ("num_views", "num_events")}
     rows = conform(pa.Table.from_pylist([summary(user, at("10:00"), 1) for user in users]), FunnelSummary)
     commit = Commit("gold", 0, batch, source_version=batch, rows_in=len(users))
-    store.merge(FunnelSummary, rows, Merge(["user_id", "window_start"], everywhere, adding), commit)
+    store.merge(FunnelSummary, rows, Merge(["user_id", "window_start"], everywhere, lambda _: adding), commit)
 
 
 def clean(store: TableStore, stages: Sequence[MirrorStage]) -> list[HistoryExpired]:

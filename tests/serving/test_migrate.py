@@ -13,10 +13,17 @@ from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 from serving_rows import at, batch, event, events, read
 
-from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.contracts import (
+    ChurnPrediction,
+    ChurnPredictionHistory,
+    FunnelSummary,
+    FunnelWindows,
+    SilverEvents,
+    Table,
+)
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
-from serving.migrate import head, migrate
+from serving.migrate import WRITABLE, head, migrate
 from serving.mirror import apply_raw_events, drop_expired
 from serving.postgres import connect, transaction
 
@@ -28,6 +35,7 @@ TYPES = {
     "integer": "integer",
     "boolean": "boolean",
     "decimal(18,4)": "numeric",
+    "double": "double precision",
 }
 
 
@@ -48,6 +56,12 @@ def contract(table: type[Table]) -> list[tuple[str, str, bool]]:
 @pytest.mark.parametrize(("mirror", "table"), [("funnel_summary", FunnelSummary), ("funnel_windows", FunnelWindows)])
 def test_a_gold_mirror_has_the_columns_of_its_contract(writer: Connection, mirror: str, table: type[Table]) -> None:
     assert columns(writer, mirror) == contract(table)
+
+
+def test_the_scores_have_the_columns_of_their_contracts_with_the_features_as_json(writer: Connection) -> None:
+    expected = [(n, "jsonb" if n == ChurnPrediction.features else k, null) for n, k, null in contract(ChurnPrediction)]
+    assert columns(writer, "churn_prediction") == expected
+    assert columns(writer, "churn_prediction_history") == contract(ChurnPredictionHistory)
 
 
 def test_raw_events_has_silvers_columns_with_the_day_received_for_the_day_of_the_event(writer: Connection) -> None:
@@ -122,7 +136,7 @@ def test_the_reader_cannot_write_even_where_it_leaves_its_read_only_mode(reader:
 
 def test_the_reader_begins_in_read_only_mode_and_reads_every_table(reader: Connection) -> None:
     assert read(reader, "SHOW transaction_read_only") == [("on",)]
-    for table in ("raw_events", "funnel_summary", "funnel_windows", "mirror_ledger", "pipeline_status"):
+    for table in WRITABLE:
         assert read(reader, f"SELECT count(*) >= 0 FROM {table}") == [(True,)]
 
 

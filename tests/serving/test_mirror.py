@@ -15,19 +15,17 @@ from serving_rows import AFTER, BEFORE, DELETE, INSERT, at, batch, event, events
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
-from serving import mirror
+from serving import mirror, sink
 from serving.mirror import (
-    Applied,
-    MirrorBatch,
     StreamStatus,
     apply_funnel_summary,
     apply_funnel_windows,
     apply_raw_events,
-    last_applied,
     truncate_mirror,
     write_status,
 )
 from serving.postgres import connect, transaction
+from serving.sink import Applied, MirrorBatch, last_applied
 
 SUMMARIES = "SELECT user_id, num_views FROM funnel_summary ORDER BY user_id"
 
@@ -153,13 +151,13 @@ def test_windows_of_all_users(writer: Connection) -> None:
 def test_a_server_that_goes_between_the_rows_and_the_commit_leaves_nothing(
     endpoints: Endpoints, writer: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account = mirror._account
+    account = mirror.account
 
     def interrupted(*arguments: object) -> Applied:
         end(writer, endpoints)
         return account(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(mirror, "_account", interrupted)
+    monkeypatch.setattr(mirror, "account", interrupted)
     with pytest.raises(psycopg2.OperationalError):
         apply_raw_events(writer, events(event("e1", at("10:00"))), batch(0))
 
@@ -214,7 +212,7 @@ def test_what_lies_before_the_newest_batch_does_not_put_old_rows_over_new_ones(w
 
 
 def test_the_ledger_keeps_the_newest_batches_of_each_query(writer: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "LEDGER_BATCHES", 3)
+    monkeypatch.setattr(sink, "LEDGER_BATCHES", 3)
     apply_raw_events(writer, events(), batch(0, query="other"))
     for number in range(5):
         apply_raw_events(writer, events(), batch(number, generation=0))

@@ -93,7 +93,7 @@ def count_views(store: TableStore, window: datetime, *, new_users: bool = False,
     def all_rows(_: Dialect) -> str:
         return "true"
 
-    merge = Merge(["user_id", "window_start"], all_rows, adding)
+    merge = Merge(["user_id", "window_start"], all_rows, lambda _: adding)
     store.merge(FunnelSummary, counted, merge, commit)
 
 
