@@ -87,7 +87,7 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
         ),
         _dashboard(settings, endpoints),
     ]
-    if not home.champion.exists():
+    if settings.model_file is None and not home.champion.exists():
         services.append(_first_champion(settings))
     if simulate:
         after = (*kafka_first, WRITER)  # the writer has made the topic by then
