@@ -49,9 +49,9 @@ class Grower:
 
     @contextmanager
     def driving(self, writer: Writer) -> Iterator[None]:
-        """Within the block the writer's turn is held, and its rounds are driven from here."""
+        """Within the block the writer's turn is held, and its rounds are driven from here, each by all stages."""
         self._writer = writer
-        with writer.runner.turn:
+        with writer.runner.hurry(), writer.runner.turn:
             yield
 
     def warm_up(self, batches: int, rows: int) -> None:
