@@ -25,7 +25,7 @@ NORMAL_FACTOR: Final = 1.25
 """After a pause a median is normal again when it is at most so many times the one before."""
 
 TABLE_OF_PAUSE: Final = "funnel_summary"
-"""The last table that an event reaches."""
+"""The last table that an event reaches, but for its user's score, which waits for more."""
 
 
 @dataclass(frozen=True)

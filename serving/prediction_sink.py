@@ -27,7 +27,7 @@ from serving.sink import (
     take_new,
 )
 
-EXPIRED_AT_ONCE = 10_000
+EXPIRED_AT_ONCE = 50_000
 """Rows of history that one call deletes: what is there after a long pause goes in steps."""
 
 # What the newest features say replaces what is there; a user whose score is the same as before gets no row of history.

@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.errors import EngineLost, LakehouseError, Unavailable
 from lakehouse.runner import Runner, Turn, one_line
-from lakehouse.stages import Stage
+from lakehouse.stages import Lane, Stage
 
 DEADLINE_S = 10.0
 
@@ -95,6 +95,36 @@ def test_a_turn_is_handed_on_after_an_error() -> None:
 
     with turn:
         pass
+
+
+class Hanging(Scripted):
+    """A stage whose runs do not return before `answered` is set, as while a server is silent."""
+
+    def __init__(self, name: str, lane: Lane) -> None:
+        super().__init__(name, 1)
+        self.lane = lane
+        self.answered = threading.Event()
+
+    def run(self) -> None:
+        super().run()
+        self.answered.wait(DEADLINE_S)
+
+
+def test_a_stage_that_hangs_holds_up_its_own_lane_only() -> None:
+    scores, mirror, bronze = Hanging("scores", Lane.scores), Hanging("mirror", Lane.mirrors), Scripted("bronze", 3)
+    runner = Runner([bronze, mirror, scores], 0.0, lambda: None, lambda _: None)
+    loop = threading.Thread(target=runner.loop)
+    loop.start()
+    try:
+        until(lambda: bool(scores.runs and mirror.runs and bronze.runs == 3))
+        mirror.answered.set()
+        until(lambda: mirror.state.state == "idle")
+        assert scores.state.state == "running"
+    finally:
+        runner.stopping.set()
+        scores.answered.set()
+        loop.join(DEADLINE_S)
+    assert not loop.is_alive()
 
 
 def test_a_job_has_its_turn_between_two_rounds_of_a_busy_loop() -> None:
