@@ -20,7 +20,7 @@ from lakehouse import event
 from lakehouse.endpoints import Endpoints
 from producer.event_times import iso_z
 
-TABLES: Final = ("raw_events", "funnel_summary")
+TABLES: Final = ("raw_events", "funnel_summary", "churn_prediction")
 SEND_EVERY_S: Final = 0.5
 LOOK_EVERY_S: Final = 0.03
 LOOK_AT_ONCE: Final = 100

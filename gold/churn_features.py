@@ -18,7 +18,10 @@ COUNTS: Final = (F.num_views, F.num_add_to_cart, F.num_purchases)
 
 RATES: Final = (F.view_to_cart_rate, F.cart_to_purchase_rate, F.view_to_purchase_rate)
 
-FEATURES: Final = tuple(column for column in F.columns() if column not in (F.user_id, F.as_of))
+KNOWN: Final = (F.user_id, F.as_of, F.first_event_time, F.last_event_time, F.last_purchase_time)
+"""What is kept beside the features: the times follow from recency and tenure, but exactly."""
+
+FEATURES: Final = tuple(column for column in F.columns() if column not in KNOWN)
 """What a model may see, in the table's order."""
 
 DAY: Final = timedelta(days=1)
@@ -57,10 +60,30 @@ def latest_features(user_days: pl.DataFrame, watermark: datetime, lookback_days:
 
     A user's cut is ``watermark``, or the moment after the user's newest event where that is later, so that a score
     follows what a user has just done, and one user's fast clock changes no other user's row.
+
+    ``user_days`` holds the users' days of the lookback, and of those before it either all or `remembered` rows.
     """
     newest = pl.col(D.last_event_time).max().over(D.user_id) + _MICROSECOND
     moment = pl.max_horizontal(pl.lit(watermark, pl.Datetime("us", "UTC")), newest)
     return _features(user_days.with_columns(moment.alias(F.as_of)), lookback_days)
+
+
+def remembered(features: pl.DataFrame) -> pl.DataFrame:
+    """Rows of ``gold.churn_features`` as days without events, which stand for all days that these were computed from:
+    of a day before the lookback only the times matter, and of these only the first and the last."""
+    first, none = pl.col(F.first_event_time), pl.lit(0, pl.Int64)
+    counts = (D.num_views, D.num_add_to_cart, D.num_purchases, D.num_events, D.sessions, D.active_hours)
+    return features.select(
+        F.user_id,
+        first.dt.date().alias(D.date),
+        *(none.alias(column) for column in counts),
+        first.alias(D.first_event_time),
+        pl.col(F.last_event_time).alias(D.last_event_time),
+        pl.col(F.last_purchase_time).alias(D.last_purchase_time),
+        pl.lit(0).cast(pl.Decimal(18, 4)).alias(D.revenue),
+        pl.lit([], pl.List(pl.String)).alias(D.session_ids),
+        pl.lit(value=False).alias(D.sessions_capped),
+    ).select(*D.columns())
 
 
 def with_rates(counts: pl.DataFrame) -> pl.DataFrame:
@@ -77,8 +100,9 @@ def _features(days: pl.DataFrame, lookback_days: int) -> pl.DataFrame:
     """``days`` carry ``as_of``, and every event in them is before it."""
     if lookback_days < 1:
         raise ValueError(f"lookback_days={lookback_days}: must be at least 1")
+    has_events = pl.col(D.num_events) > 0
     marked = days.with_columns(
-        (pl.col(D.date) >= _end() - pl.duration(days=lookback_days)).alias(_IN_LOOKBACK),
+        ((pl.col(D.date) >= _end() - pl.duration(days=lookback_days)) & has_events).alias(_IN_LOOKBACK),
         (pl.col(D.date) >= _end() - pl.duration(days=lookback_days // 2)).alias(_IN_LATER_HALF),
     )
     return (
@@ -108,8 +132,11 @@ def _counts() -> list[pl.Expr]:
 def _times(lookback_days: int) -> list[pl.Expr]:
     seen, later, as_of = pl.col(_IN_LOOKBACK), pl.col(_IN_LATER_HALF), pl.col(F.as_of).first()
     first, last, visits = pl.col(D.first_event_time), pl.col(D.last_event_time), pl.col(D.date).filter(seen)
-    known_days = (_end().first() - pl.col(D.date).min()).dt.total_days().clip(1, lookback_days)
+    known_days = (_end().first() - first.min().dt.date()).dt.total_days().clip(1, lookback_days)
     return [
+        first.min().alias(F.first_event_time),
+        last.max().alias(F.last_event_time),
+        pl.col(D.last_purchase_time).max().alias(F.last_purchase_time),
         _days(as_of - last.max()).alias(F.recency_days),
         _days(as_of - first.min()).alias(F.tenure_days),
         (seen.sum() / known_days).alias(F.frequency),

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final
 
 import polars as pl
 import pyarrow as pa
 
-from gold.churn_features import latest_features
+from gold.churn_features import latest_features, remembered
 from lakehouse.commits import Commit
 from lakehouse.contracts import ChurnFeatures, FunnelSummary, UserDays
-from lakehouse.dialects import EPOCH
+from lakehouse.dialects import EPOCH, Dialect
 from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
-from lakehouse.frames import Frame, apply, arrow_schema, count, empty, to_arrow
+from lakehouse.frames import Frame, apply, arrow_schema, count, empty, to_arrow, union
 from lakehouse.stages import Context, utc_now
 from lakehouse.store import Merge
 
-C = ChurnFeatures
+C, D = ChurnFeatures, UserDays
 USERS_AT_ONCE: Final = 10_000
 """How many users' days are in memory at a time, and for how long the other stages wait in a refresh."""
 
@@ -27,9 +28,11 @@ USERS_AT_ONCE: Final = 10_000
 class ChurnFeaturesStage(Follower):
     """Keeps the newest features of every user, as of gold's watermark.
 
-    A row is made of all the user's days, as they are at the head of ``gold.user_days``, and replaces the one before. So
-    a range of versions that is taken again, wholly or in part, leads to the same rows, and its commits need no
-    transaction id that would have to be skipped: theirs is the table's own version, which is always a new one.
+    A row is made of the user's days of the lookback, as they are at the head of ``gold.user_days``, of the days that
+    have changed, and of the first and last times that the row before knew; and it replaces that one. So what an update
+    costs does not grow with the history. A range of versions that is taken again, wholly or in part, leads to the same
+    rows, and its commits need no transaction id that would have to be skipped: theirs is the table's own version, which
+    is always a new one.
     """
 
     name = "churn_features"
@@ -61,13 +64,15 @@ class ChurnFeaturesStage(Follower):
         """The users whose days the versions changed; with the commit of the last of them the range counts as taken."""
         store = self.context.store
         began = utc_now()
-        if not any(version.changes_rows for version in store.versions(UserDays, first, last)):
+        versions = store.versions(UserDays, first, last)
+        if not any(version.changes_rows for version in versions):
             return
+        changed = {date.fromisoformat(file[D.date]) for version in versions for file in version.touched}
         users = store.changed(UserDays, first, last, [UserDays.user_id])
         parts = _parts(users)
         for part in parts[:-1]:
-            self._upsert(part, self._account(first - 1))
-        commit = self._upsert(parts[-1], self._account(last))
+            self._upsert(part, self._account(first - 1), changed)
+        commit = self._upsert(parts[-1], self._account(last), changed)
         self.state.taken(commit.with_(rows_in=count(users)), began)
         self.state.rows = store.rows(C)
 
@@ -99,7 +104,8 @@ class ChurnFeaturesStage(Follower):
         older = store.scan(C).filter(pl.col(C.as_of) < until).select(C.user_id).head(USERS_AT_ONCE).collect()
         return to_arrow(older), older.height < USERS_AT_ONCE
 
-    def _upsert(self, users: Frame, account: Commit) -> Commit:
+    def _upsert(self, users: Frame, account: Commit, changed: Collection[date] = ()) -> Commit:
+        """``changed``: the days to look at, beside those of the lookback."""
         store, number = self.context.store, count(users)
         account = account.with_(rows_in=number)
         if not number:
@@ -110,12 +116,20 @@ class ChurnFeaturesStage(Follower):
                 watermark=account.watermark or EPOCH,
                 lookback_days=self.context.settings.churn_lookback_days,
             )
-            found = apply(store.of(UserDays, users), features, arrow_schema(C), by=[C.user_id])
+            days = store.of(D, users, _on(changed, self._lookback_begins(account.watermark)))
+            before = apply(store.of(C, users), remembered, arrow_schema(D))
+            found = apply(union(days, before), features, arrow_schema(C), by=[C.user_id])
             with store.gathered(found, number) as rows:
                 reach("before-churn-features-commit")
                 store.merge(C, rows, REPLACE, account)
         self.last = account
         return account
+
+    def _lookback_begins(self, watermark: datetime | None) -> date:
+        """Of a user whose cut is the watermark; for all others it begins later."""
+        if watermark is None:
+            return date.min
+        return watermark.date() - timedelta(days=self.context.settings.churn_lookback_days)
 
     def _account(self, source_version: int) -> Commit:
         store, last, watermark = self.context.store, self.last, self._watermark()
@@ -143,6 +157,17 @@ REPLACE: Final = Merge(
     bounds=lambda _: "true",
     update=lambda _: {str(column): f"s.{column}" for column in C.columns()},
 )
+
+
+def _on(days: Collection[date], since: date) -> Callable[[Dialect], str]:
+    """Rows of ``days``, and of all days from ``since`` on."""
+
+    def on(dialect: Dialect) -> str:
+        before = sorted(day for day in days if day < since)
+        others = f" OR {D.date} IN ({', '.join(dialect.date(day) for day in before)})" if before else ""
+        return f"{D.date} >= {dialect.date(since)}{others}"
+
+    return on
 
 
 def _parts(users: Frame) -> list[Frame]:

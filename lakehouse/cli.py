@@ -61,9 +61,14 @@ def build_app(arguments: list[str]) -> typer.Typer:
 
 
 def _plug_in(app: typer.Typer, point: EntryPoint) -> None:
-    """Adds a command; one that cannot be imported says so when it is called, and takes no other down with it."""
+    """Adds a command, or a group of them; one that cannot be imported says so when it is called, and takes no other
+    down with it."""
     try:
-        app.command(point.name)(point.load())
+        found = point.load()
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=point.name)
+        else:
+            app.command(point.name)(found)
     except (ImportError, AttributeError) as error:
         reason = f"{point.name} cannot be loaded: {error}"
 

@@ -291,6 +291,12 @@ class ChurnFeatures(Table):
     )
     revenue = Column("revenue", "double", "Value of the purchases, in the events' currency.", nullable=False)
 
+    first_event_time = Column(
+        "first_event_time", "timestamp", "The user's first event, however long ago.", nullable=False
+    )
+    last_event_time = Column("last_event_time", "timestamp", "The user's last event, however long ago.", nullable=False)
+    last_purchase_time = Column("last_purchase_time", "timestamp", "The user's last purchase; null without one.")
+
     key = (user_id,)
     table_properties: ClassVar = CHANGE_FEED
 

@@ -86,5 +86,12 @@ def where(rows: Frame, column: str, *values: str) -> Frame:
     return rows.where(F.col(column).isin(*values))
 
 
+def union(rows: Frame, more: Frame) -> Frame:
+    """Both, of the same columns and the same form."""
+    if isinstance(rows, pa.Table):
+        return pa.concat_tables([rows, more])
+    return rows.unionByName(more)
+
+
 def count(rows: Frame) -> int:
     return int(rows.num_rows) if isinstance(rows, pa.Table) else int(rows.count())

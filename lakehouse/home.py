@@ -43,6 +43,11 @@ class Home:
         return self.models / "champion.pkl"
 
     @property
+    def champion_note(self) -> Path:
+        """What is said of the champion, as JSON: written after it, read by `status`."""
+        return self.models / "champion.json"
+
+    @property
     def kafka(self) -> Path:
         return self.root / "kafka"
 

@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     spark_driver_memory: str = Field("1g", pattern=r"^[1-9][0-9]*[mg]$", description="Heap of the Spark driver.")
     spark_conf: dict[str, str] = Field({}, description="Further Spark settings, as a JSON object.")
     java_home: Path | None = Field(None, description="A Java 17 or 21; default: JAVA_HOME, PATH, the bundled one.")
-    cache: Path | None = Field(None, description="Folder of the jars; default: the user's cache folder.")
+    cache: Path | None = Field(None, description="Folder of jars and first champions; default: in the user's cache.")
     maven_repository: str | None = Field(None, description="Root of a Maven mirror, default: Maven Central.")
 
     # Streams

@@ -54,6 +54,10 @@ class Merge:
     update: Callable[[Dialect], Mapping[str, str]]
 
 
+def _all(_: Dialect) -> str:
+    return "true"
+
+
 @dataclass(frozen=True)
 class TableStore:
     """The tables under a home. One process writes them; the home's lock sees to that."""
@@ -215,12 +219,15 @@ class TableStore:
             return self._feed_by_spark(table, first, last).select(*names).distinct()
         return to_arrow(pl.DataFrame(self.feed(table, first, last, names)).select(names).unique())
 
-    def of(self, table: type[Table], keys: Frame) -> Frame:
-        """The rows of ``table`` at its newest version that agree with a row of ``keys`` in all its columns."""
+    def of(self, table: type[Table], keys: Frame, where: Callable[[Dialect], str] = _all) -> Frame:
+        """The rows of ``table`` at its newest version that agree with a row of ``keys`` in all its columns.
+
+        ``where`` narrows them by literals, so that files are skipped.
+        """
         if isinstance(keys, pa.Table):
-            found = self.scan(table).join(pl.DataFrame(keys).lazy(), on=keys.column_names, how="semi")
-            return to_arrow(found.collect())
-        return self.read(table).join(keys, on=keys.columns, how="left_semi")
+            rows = self.scan(table).filter(pl.sql_expr(where(DATAFUSION)))
+            return to_arrow(rows.join(pl.DataFrame(keys).lazy(), on=keys.column_names, how="semi").collect())
+        return self.read(table, where).join(keys, on=keys.columns, how="left_semi")
 
     def _feed_by_spark(self, table: type[Table], first: int, last: int) -> DataFrame:
         return (

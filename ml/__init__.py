@@ -1,1 +1,3 @@
-"""The churn model: labels, data sets of cuts, training and evaluation. No I/O but in `ml.reference` and `ml.report`."""
+"""The churn model: labels, data sets of cuts, training, evaluation, promotion and drift are pure; `ml.source` reads
+users' days, `ml.registry` keeps models, `ml.challenge` is one training from end to end, `ml.first_champion` the first.
+"""

@@ -63,6 +63,21 @@ def judged_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
     return at_cut(user_days, cuts.test, cuts.lookback_days, cuts.horizon_days)
 
 
+@dataclass(frozen=True)
+class DataSet:
+    """What is learnt from and what is judged, a row for each user and cut."""
+
+    training: pl.DataFrame
+    """By cut and user."""
+    judged: pl.DataFrame
+    """Of the test's cut, by user."""
+
+
+def data_set(user_days: pl.DataFrame, cuts: Cuts) -> DataSet:
+    """The rows of ``cuts``, of all days of all users."""
+    return DataSet(training_rows(user_days, cuts), judged_rows(user_days, cuts))
+
+
 def fingerprint(rows: pl.DataFrame) -> str:
     """SHA-256 of a data set's rows in order of cut and user: the same for the same data, whenever it was built."""
     ordered = rows.select(F.user_id, F.as_of, *FEATURES, CHURNED).sort(F.as_of, F.user_id)

@@ -80,6 +80,12 @@ def auc_differences(
     return {name: _interval(value, [d[name] for d in drawn]) for name, value in found.items()}
 
 
+def auc_interval(churned: Floats, score: Floats, seed: int, rounds: int = 200) -> Interval:
+    """ROC AUC alone, with its interval."""
+    drawn = [_Ranking(churned, score, weight).roc_auc() for weight in _draws(len(churned), seed, rounds)]
+    return _interval(roc_auc(churned, score), drawn)
+
+
 def roc_auc(churned: Floats, score: Floats) -> float:
     """Share of the pairs of one who churned and one who did not that ``score`` puts in order; equal scores are half."""
     return _Ranking(churned, score, np.ones(len(score))).roc_auc()

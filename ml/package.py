@@ -6,6 +6,7 @@ be loaded.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from typing import Any, Final
 
 from gold.churn_features import FEATURES
 from lakehouse.errors import LakehouseError
+from lakehouse.home import Home
+from ml.drift import Reference
 from ml.evaluate import Floats, Interval
 from ml.models import ChurnModel
 
@@ -56,6 +59,8 @@ class Package:
     """The median of each of `FEATURES` in the training rows: what a row is compared with to give reasons."""
     features: tuple[str, ...] = tuple(str(column) for column in FEATURES)  # a contract's column cannot be unpickled
     """The columns that it was trained on, in order."""
+    reference: Reference | None = None
+    """How features and scores were spread in training: what drift is measured against."""
 
 
 def save(package: Package, path: Path) -> None:
@@ -66,6 +71,26 @@ def save(package: Package, path: Path) -> None:
         pickle.dump({"format": FORMAT, "package": package}, file)
         file.flush()
         os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def install(package: Package, home: Home) -> None:
+    """Makes ``package`` the champion under ``home``: the file that serves, and what `status` says of it."""
+    save(package, home.champion)
+    save_note(package.card, home.champion_note)
+
+
+def save_note(card: ModelCard, path: Path) -> None:
+    """Writes what `lakehouse status` tells of a champion, for it is not to unpickle one."""
+    told = {
+        "version": card.version,
+        "simulated": card.simulated,
+        "trained_at": card.trained_at.isoformat(timespec="seconds"),
+        "test_cut": f"{card.test_cut:%Y-%m-%d}",
+        "roc_auc": round(card.metrics["roc_auc"].value, 4),
+    }
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(told))
     unfinished.replace(path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from lakehouse.contracts import ChurnFeatures as F
-from ml.dataset import Cuts, fingerprint, judged_rows, training_rows
+from ml.bgnbd import BgNbd, Purchases
+from ml.dataset import Cuts, DataSet, data_set, fingerprint
 from ml.evaluate import Floats, Interval, auc_differences, roc_auc, with_intervals
 from ml.labels import CHURNED, labels_end
 from ml.models import (
@@ -27,12 +28,16 @@ from ml.models import (
 )
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
+Tell: TypeAlias = Callable[[str], None]
+"""Is told what begins now."""
 
 FOLDS: Final = 4
+LEAST_OF_A_LABEL: Final = 10
 COUNTS_ALONE: Final = "counts alone"
 SHARE: Final = "share of churned"
 CHOSEN: Final = "chosen, calibrated"
 REFERENCE: Final = "logistic"
+BG_NBD: Final = "BG/NBD"
 
 
 @dataclass(frozen=True)
@@ -56,31 +61,41 @@ class Trained:
     validation: Mapping[str, Interval]
     """ROC AUC of each candidate less the best one's, on what it was not trained on."""
     test: Mapping[str, Mapping[str, Interval]]
-    """Metrics of each candidate and baseline, of the chosen one calibrated, and of the three counts alone."""
+    """Metrics of each candidate and baseline, of the chosen one calibrated, and of the three counts alone; of BG/NBD
+    where the events are purchases alone and the lookback holds them all."""
     differences: Mapping[str, Interval]
     """Test ROC AUC less that of logistic regression, paired."""
-    training_rows: int
-    judged_rows: int
+    data: DataSet
     fingerprints: tuple[str, str]
     """Of the training rows and the test's."""
 
+    @property
+    def training_rows(self) -> int:
+        return len(self.data.training)
 
-def train(user_days: pl.DataFrame, plan: Plan) -> Trained:
+    @property
+    def judged_rows(self) -> int:
+        return len(self.data.judged)
+
+
+def train(user_days: pl.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> Trained:
     """A model of ``user_days`` (all days of all users), chosen on the training cuts and judged on the test's.
 
     1. every candidate is fitted without a part of the rows, and scores it: choice and calibration rest on these;
     2. the simplest candidate within noise of the best is chosen;
     3. the candidates are fitted on all training rows, and scored once on the test's.
 
-    Raises ValueError where a training cut has users of one label alone.
+    Raises ValueError where a cut has too few users of a label.
     """
-    train_rows, judged = training_rows(user_days, plan.cuts), judged_rows(user_days, plan.cuts)
-    x, churned = matrix(train_rows), _churned(train_rows)
-    _check_labels(train_rows)
-    held_out, truth = _held_out(train_rows, x, churned, plan)
+    tell(f"features and labels at {len(plan.cuts.train) + 1} cuts")
+    data = data_set(user_days, plan.cuts)
+    x, churned = matrix(data.training), labels(data.training)
+    _check_labels(pl.concat([data.training, data.judged]))
+    held_out, truth = _held_out(data.training, x, churned, plan, tell)
     names = [name for name in held_out if name != COUNTS_ALONE]
     chosen, validation = choose({name: held_out[name] for name in names}, truth, plan)
 
+    tell(f"fitting on {len(x):,} rows; chosen: {chosen}")
     fitted = fit_candidates(x, churned, plan.seed)
     partial = fit_partial(x, churned, plan.seed)
     model = ChurnModel(
@@ -89,16 +104,19 @@ def train(user_days: pl.DataFrame, plan: Plan) -> Trained:
         Calibrated.fit(partial, truth, held_out[COUNTS_ALONE]),
         plan.costs,
     )
-    scores = _scores(model, fitted, matrix(judged), churned.mean())
-    labels = _churned(judged)
+    scores = {
+        **_scores(model, fitted, matrix(data.judged), churned.mean()),
+        **_purchase_score(data.judged, plan.cuts),
+    }
+    outcome = labels(data.judged)
+    tell(f"judging {len(scores)} scores of {len(outcome):,} users, {plan.bootstrap_rounds} bootstrap rounds")
     return Trained(
         model,
         validation,
-        {name: with_intervals(labels, score, plan.seed, plan.bootstrap_rounds) for name, score in scores.items()},
-        auc_differences(labels, scores, REFERENCE, plan.seed, plan.bootstrap_rounds),
-        len(train_rows),
-        len(judged),
-        (fingerprint(train_rows), fingerprint(judged)),
+        {name: with_intervals(outcome, score, plan.seed, plan.bootstrap_rounds) for name, score in scores.items()},
+        auc_differences(outcome, scores, REFERENCE, plan.seed, plan.bootstrap_rounds),
+        data,
+        (fingerprint(data.training), fingerprint(data.judged)),
     )
 
 
@@ -112,13 +130,21 @@ def choose(held_out: Mapping[str, Floats], churned: Floats, plan: Plan) -> tuple
     return next(name for name in held_out if differences[name].high >= 0), differences
 
 
-def _held_out(rows: pl.DataFrame, x: Floats, churned: Floats, plan: Plan) -> tuple[dict[str, Floats], Floats]:
+def labels(rows: pl.DataFrame) -> Floats:
+    """1 for each row whose user has churned, else 0."""
+    return rows[CHURNED].cast(pl.Float64).to_numpy()
+
+
+def _held_out(
+    rows: pl.DataFrame, x: Floats, churned: Floats, plan: Plan, tell: Tell
+) -> tuple[dict[str, Floats], Floats]:
     """Log odds of each candidate, and of the model for missing features with the counts alone, for rows of the last
     training cut, by models that were not trained on them; and those rows' labels."""
     newest = (rows[F.as_of] == plan.cuts.train[-1]).to_numpy()
     parts = _user_folds(rows, newest, plan) if plan.validate_by == "users" else _by_time(rows, newest, plan)
     found: dict[str, Floats] = {}
-    for learn, score in parts:
+    for number, (learn, score) in enumerate(parts, 1):
+        tell(f"comparing candidates on rows they have not seen, part {number} of {len(parts)}")
         fitted: dict[str, Scorer] = {
             **fit_candidates(x[learn], churned[learn], plan.seed),
             COUNTS_ALONE: fit_partial(x[learn], churned[learn], plan.seed),
@@ -146,9 +172,14 @@ def _by_time(rows: pl.DataFrame, newest: Mask, plan: Plan) -> list[tuple[Mask, M
 
 
 def _check_labels(rows: pl.DataFrame) -> None:
-    labels = rows.group_by(F.as_of).agg(pl.col(CHURNED).n_unique().alias("kinds"), pl.len().alias("users"))
-    for cut, _, users in labels.filter(pl.col("kinds") < 2).sort(F.as_of).iter_rows():
-        raise ValueError(f"cut={cut:%Y-%m-%d}: its {users:,} users have one label, and there is nothing to learn")
+    """Enough of each label at every cut, that each part of the rows has both."""
+    counted = rows.group_by(F.as_of).agg(pl.col(CHURNED).sum().alias("gone"), (~pl.col(CHURNED)).sum().alias("back"))
+    for cut, gone, back in counted.sort(F.as_of).iter_rows():
+        if min(gone, back) < LEAST_OF_A_LABEL:
+            raise ValueError(
+                f"cut={cut:%Y-%m-%d}: {gone:,} of its users churned and {back:,} returned, and it takes "
+                f"{LEAST_OF_A_LABEL} of each to learn and to judge"
+            )
 
 
 def _scores(model: ChurnModel, fitted: Mapping[str, Scorer], x: Floats, share: float) -> dict[str, Floats]:
@@ -160,5 +191,15 @@ def _scores(model: ChurnModel, fitted: Mapping[str, Scorer], x: Floats, share: f
     }
 
 
-def _churned(rows: pl.DataFrame) -> Floats:
-    return rows[CHURNED].cast(pl.Float64).to_numpy()
+def _purchase_score(rows: pl.DataFrame, cuts: Cuts) -> dict[str, Floats]:
+    """BG/NBD's chance of no purchase in the horizon, for rows of one cut; empty where it cannot be asked.
+
+    It is fitted on the same rows, for it learns from what was before their cut alone, and from no label. It needs data
+    of purchases alone, whole within the lookback, and somebody who has bought twice.
+    """
+    purchases_alone = (pl.col(F.num_events) == pl.col(F.num_purchases)).all()
+    whole = (pl.col(F.tenure_days) <= cuts.lookback_days).all()
+    if not rows.select(purchases_alone & whole).item():
+        return {}
+    seen = Purchases.of(rows)
+    return {BG_NBD: BgNbd.fit(seen).no_purchase(seen, cuts.horizon_days)} if seen.repeats.any() else {}

@@ -109,7 +109,7 @@ def _print_tables(document: dict[str, Any]) -> None:
     from rich.text import Text
 
     from lakehouse.embedded.console import out
-    from lakehouse.embedded.livestate import live_lines
+    from lakehouse.embedded.livestate import champion_line, live_lines
 
     out.print(Text(f"{document['phase']} under {document['home']} (pid {document['pid']})"))
     table = Table("service", "state", "pid", "up", "memory", "restarts", box=None, pad_edge=False)
@@ -128,6 +128,7 @@ def _print_tables(document: dict[str, Any]) -> None:
         out.print(Text(f"{name:<10} {address}"))
     for line in live_lines(document["writer"], most=None):
         out.print(Text(line))
+    out.print(Text(champion_line(document["champion"])))
     if document["problem"]:
         out.print(Text(document["problem"], style="bold red"))
 

@@ -39,6 +39,24 @@ def live_lines(writer: dict[str, Any] | None, most: int | None = 80) -> list[str
     return [line for line in lines if line]
 
 
+def read_champion(home: Home) -> dict[str, Any] | None:
+    """What is said of the model that serves; None where there is none, or nothing is said."""
+    try:
+        note: dict[str, Any] = json.loads(home.champion_note.read_text())
+    except (OSError, ValueError):
+        return None
+    return note
+
+
+def champion_line(note: dict[str, Any] | None) -> str:
+    """Which churn model serves, in words."""
+    if note is None:
+        return "churn model: none yet"
+    of = "of simulated data, until `lakehouse train`" if note["simulated"] else f"version {note['version']}"
+    trained = f"trained {_moment(note['trained_at'])}, test ROC AUC {note['roc_auc']:.3f}"
+    return f"churn model: {of} ({trained})"
+
+
 def _error_line(name: str, stream: dict[str, Any], most: int | None) -> str:
     if not stream.get("error"):
         return ""

@@ -53,6 +53,8 @@ class Service:
     """Whom it runs as; None: as the supervisor."""
     task: bool = False
     """Runs to its end once, and is done when it exits 0."""
+    background: bool = False
+    """A task that nothing waits for, and whose failure is told and stops nothing."""
     stop_signal: signal.Signals = signal.SIGTERM
     """Asks it to end; sent by the kernel too when the supervisor dies."""
     stop_timeout_s: float = 10.0

@@ -25,6 +25,8 @@ def tell_event(event: Event) -> None:
     """A step or a mishap, with its time."""
     if event.kind in ("up", "done"):
         console.print(f"  [green]✓[/] {event.service:<10} {event.kind:<4} {event.seconds:5.1f} s")
+    elif event.kind == "failed":
+        console.print(Text(f"{event.service} failed, and all else goes on: {' '.join(event.text.split())}"))
     elif event.kind == "died":
         console.print(Text(f"{event.service} {event.text}"))
         console.print(f"{event.service} is brought back in {event.seconds:g} s")

@@ -32,6 +32,7 @@ WRITER = "writer"
 API = "api"
 DASHBOARD = "dashboard"
 SIMULATOR = "simulator"
+CHAMPION = "champion"
 
 SERVERS = frozenset({KAFKA, POSTGRES})
 """What a single command may need."""
@@ -86,6 +87,8 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
         ),
         _dashboard(settings, endpoints),
     ]
+    if not home.champion.exists():
+        services.append(_first_champion(settings))
     if simulate:
         after = (*kafka_first, WRITER)  # the writer has made the topic by then
         services.append(_python(SIMULATOR, ("-m", "producer.live"), settings, after=after))
@@ -187,6 +190,13 @@ def _dashboard(settings: Settings, endpoints: Endpoints) -> Service:
         healthy=_answers_http(f"{endpoints.dashboard}/_stcore/health"),
         after=(MIGRATE,),
     )
+
+
+def _first_champion(settings: Settings) -> Service:
+    """Gives a new home a model of simulated history; nobody waits for it."""
+    one_thread = {"OMP_NUM_THREADS": "1"}
+    service = _python(CHAMPION, ("-m", "ml.first_champion"), settings, env=one_thread, task=True)
+    return replace(service, background=True)
 
 
 def _python(

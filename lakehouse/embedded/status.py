@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from lakehouse.embedded import screen
-from lakehouse.embedded.livestate import read_writer
+from lakehouse.embedded.livestate import read_champion, read_writer
 from lakehouse.embedded.locks import holder
 from lakehouse.embedded.runstate import StackState
 from lakehouse.embedded.supervisor import ServiceStatus
@@ -33,6 +33,8 @@ class Report:
     """Empty while it is about to start."""
     writer: dict[str, Any] | None
     """What the writer says of itself; see lakehouse.home.Home.state."""
+    champion: dict[str, Any] | None
+    """What is said of the churn model that serves; see lakehouse.home.Home.champion_note."""
 
     def as_document(self, home: Home) -> dict[str, Any]:
         """For `status --json`."""
@@ -45,6 +47,7 @@ class Report:
             "services": [_service(service) for service in self.state.services],
             "addresses": self.addresses,
             "writer": self.writer,
+            "champion": self.champion,
             "problem": full_disk(home.root),
         }
 
@@ -61,7 +64,7 @@ def look(home: Home) -> Report | None:
         addresses = screen.addresses(Endpoints.load(home), home)
     except LakehouseError:
         addresses = {}
-    return Report(state, addresses, read_writer(home))
+    return Report(state, addresses, read_writer(home), read_champion(home))
 
 
 def stop_stack(home: Home, timeout_s: float) -> bool:

@@ -28,11 +28,11 @@ class Event:
     """Something a person wants to be told."""
 
     service: str
-    kind: Literal["up", "done", "died", "waits", "restarting", "stopped", "killed"]
+    kind: Literal["up", "done", "failed", "died", "waits", "restarting", "stopped", "killed"]
     seconds: float
-    """Since the start (up, done), to the restart (died), that the stop took (stopped, killed)."""
+    """Since the start (up, done, failed), to the restart (died), that the stop took (stopped, killed)."""
     text: str = ""
-    """Of a death: how it ended and the tail of its log, or what it waits for."""
+    """Of a death or a failure: how it ended and the tail of its log, or what it waits for."""
 
 
 class ServiceFailed(LakehouseError):
@@ -96,7 +96,8 @@ class Supervisor:
         self._logs_checked = time.monotonic()
 
     def start(self, services: Iterable[Service]) -> None:
-        """Starts each service as soon as those before it are up, and returns when all are.
+        """Starts each service as soon as those before it are up, and returns when all are, those in the background
+        left out.
 
         Raises ServiceFailed where one dies or is not healthy within the setting start_timeout_s, and
         Interrupted; what has been started by then still runs until ``stop``.
@@ -106,7 +107,8 @@ class Supervisor:
         known = {run.service.name for run in self._runs}
         if unknown := {name for run in new for name in run.service.after} - known:
             raise ValueError(f"services that nobody starts are waited for: {sorted(unknown)}")
-        while any(run.state not in ("up", "done") for run in new):
+        awaited = [run for run in new if not run.service.background]
+        while any(run.state not in ("up", "done") for run in awaited):
             if self._stop_asked():
                 raise Interrupted
             for run in new:
@@ -116,7 +118,10 @@ class Supervisor:
     def step(self) -> None:
         """Looks at every service once: call it several times a second. Raises ServiceFailed."""
         for run in self._runs:
-            self._watch(run)
+            if run.service.background:
+                self._let_end(run)
+            else:
+                self._watch(run)
         if time.monotonic() - self._logs_checked > LOG_CHECK_INTERVAL_S:
             self._logs_checked = time.monotonic()
             for run in self._runs:
@@ -139,7 +144,9 @@ class Supervisor:
 
     def _advance(self, run: _Run) -> None:
         """Takes a service that is being started for the first time a step further."""
-        if run.state == "waiting" and self._ready(run.service):
+        if run.service.background:
+            self._let_end(run)
+        elif run.state == "waiting" and self._ready(run.service):
             self._launch(run)
         elif run.state == "starting" and run.child:
             code = run.child.exit_code
@@ -169,6 +176,19 @@ class Supervisor:
                 self._arrive(run, "up")
             elif time.monotonic() - run.child.started > self._settings.start_timeout_s:
                 self._bury(run, run.child, f"was not healthy {self._settings.start_timeout_s:g} s after its restart")
+
+    def _let_end(self, run: _Run) -> None:
+        """Takes a task in the background a step further: it is done however it ends."""
+        if run.state == "waiting" and self._ready(run.service):
+            self._launch(run)
+        elif run.child and run.child.exit_code == 0:
+            self._arrive(run, "done")
+        elif run.child and run.child.exit_code is not None:
+            text = f"ended with {say_exit(run.child.exit_code)}{_quote(run.child)}"
+            self._tell(Event(run.service.name, "failed", time.monotonic() - run.child.started, text))
+            run.child.reap()
+            run.child = None
+            run.become("done")
 
     def _needs(self, service: Service) -> set[str]:
         """All that a service needs, by way of tasks that are done too."""

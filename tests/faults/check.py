@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from ml.package import load
 from tests.faults.faults import SETTLE_S, drain
 from tests.faults.flow import Flow, Place
 from tests.faults.messages import events
@@ -55,6 +56,7 @@ def check(world: World) -> Checked:
     told = churn_features(produced, COUNTED, features.select("user_id", "as_of"))
     _equal("gold.churn_features", features.select(told.columns), told)
     _equal("Postgres raw_events", _raw_events(world), produced)
+    _equal("Postgres churn_prediction", _scores(world), _expected_scores(world))
     return Checked(world.flow.delivered.total(), produced.height, len(books["balances"]))
 
 
@@ -68,6 +70,21 @@ def _raw_events(world: World) -> pl.DataFrame:
     found = world.shop.query(f"SELECT {columns} FROM raw_events")
     time = pl.col("event_time").dt.convert_time_zone("UTC").dt.cast_time_unit("us")
     return found.with_columns(time).sort("tag")
+
+
+def _scores(world: World) -> pl.DataFrame:
+    found = world.shop.query("SELECT user_id, as_of, churn_probability, churned FROM churn_prediction")
+    time = pl.col("as_of").dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    return found.with_columns(time).sort("user_id")
+
+
+def _expected_scores(world: World) -> pl.DataFrame:
+    """Every user's latest features, scored by the model itself."""
+    features = world.shop.churn_features()
+    model = load(world.home.champion).model
+    scores = pl.Series("churn_probability", model.probability(features))
+    churned = (scores >= model.threshold).alias("churned")
+    return features.select("user_id", "as_of").with_columns(scores, churned).sort("user_id")
 
 
 def _equal(what: str, found: pl.DataFrame, expected: pl.DataFrame) -> None:

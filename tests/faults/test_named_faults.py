@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.long
 
 LIMIT_S = 90.0
 SEED = 20260202
-MIRRORS = ("raw_events", "funnel_windows", "funnel_summary")
+MIRRORS = ("raw_events", "funnel_windows", "funnel_summary", "churn_prediction")
+AWAY_S = 120.0
 LEAST_FREE_MB = 100
 
 Status = dict[str, Any]
@@ -137,13 +139,23 @@ def test_a_broker_away_holds_up_bronze_only(world: World) -> None:
     check(world)
 
 
-def test_the_api_away_holds_up_nothing(world: World) -> None:
+@pytest.mark.parametrize("lasts_s", [0.0, AWAY_S])
+def test_the_api_away_while_events_flow_holds_up_the_scores_only(world: World, lasts_s: float) -> None:
+    began = datetime.now(UTC)
     with away(world, "api"):
         produce(world)
-        check(world)
+        status = told(world, lambda status: waits("churn_prediction")(status) and silver_has_all_of_bronze(status))
+        while datetime.now(UTC) - began < timedelta(seconds=lasts_s):
+            produce(world, count=50)
+            time.sleep(1.0)  # how long the fault lasts, not a wait for something
 
+    assert stream(status, "churn_prediction")["error"].startswith("the API at http://127.0.0.1:")
+    assert "does not answer" in stream(status, "churn_prediction")["error"]
+    assert datetime.fromisoformat(stream(status, "churn_prediction")["since"]) > began
+    others = (name for name in status["writer"]["streams"] if name != "churn_prediction")
+    assert {stream(status, name)["error"] for name in others} == {None}
     told(world, lambda status: answers(f"{status['addresses']['api']}/healthz"))
-    check(world)
+    check(world)  # every user's score is of the latest features, and the books agree
 
 
 def test_a_table_that_cannot_be_written_holds_up_its_stage_which_goes_on_by_itself(world: World) -> None:

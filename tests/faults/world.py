@@ -17,10 +17,12 @@ import psutil
 
 from lakehouse.embedded.waiting import until
 from lakehouse.home import Home
+from ml.package import save
 from tests.faults.disk import Disk, mounted, why_not_mountable
 from tests.faults.flow import Flow
 from tests.faults.messages import Messages
 from tests.pipeline.shop_stack import Shop
+from tests.serving.churn_package import churn_package
 
 TOPIC = "user_events"
 PRESENT_LIMIT_S = 30.0
@@ -119,6 +121,7 @@ def opened(folder: Path, seed: int, variables: Mapping[str, str] | None = None) 
         addresses = {f"LAKEHOUSE_{name}_PORT": str(port) for name, port in ports.items()}
         shop = Shop(home.root, addresses | SETTINGS | dict(variables or {}))
         held.callback(_end, shop)
+        save(churn_package(), home.champion)
         flow = Flow(f"127.0.0.1:{ports['KAFKA']}", TOPIC)
         world = World(shop, home, flow, Messages(seed), disk, reason)
         world.up()

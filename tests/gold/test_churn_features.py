@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from gold.churn_features import churn_features, latest_features, with_rates
+from gold.churn_features import churn_features, latest_features, remembered, with_rates
 from gold.user_days import user_days
 from lakehouse.contracts import ChurnFeatures, SilverEvents
 from lakehouse.frames import arrow_schema, empty, to_arrow
@@ -134,6 +134,16 @@ def test_the_latest_features_follow_each_users_newest_event() -> None:
 
 def test_the_latest_features_are_those_of_a_cut_at_the_watermark() -> None:
     assert_frame_equal(latest_features(days(*ANN), CUT, 10), churn_features(days(*ANN), CUT, 10))
+
+
+def test_features_before_stand_for_the_days_before_the_lookback() -> None:
+    before = days(*ANN, ("bob", "purchase", "02T09:00", None))
+    after = days(("ann", "view", "20T10:00", "s9"))
+    known = remembered(latest_features(before, CUT, 3))
+
+    expected = latest_features(pl.concat([before, after]), at("20T12:00"), 3)
+
+    assert_frame_equal(latest_features(pl.concat([known, after]), at("20T12:00"), 3), expected)
 
 
 def test_one_users_features_do_not_depend_on_the_others() -> None:

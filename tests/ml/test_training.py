@@ -105,7 +105,7 @@ def test_validation_by_time_needs_a_cut_whose_labels_end_by_the_last_one(days: p
 def test_a_cut_after_which_all_churned_is_refused() -> None:
     one = days_of(("ann", "02-01T10:00"), ("bob", "02-02T10:00"))
 
-    with pytest.raises(ValueError, match="cut=2026-03-04: its 2 users have one label"):
+    with pytest.raises(ValueError, match="cut=2026-03-04: 2 of its users churned and 0 returned, and it takes 10"):
         train(one, PLAN)
 
 

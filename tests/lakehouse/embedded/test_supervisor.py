@@ -62,6 +62,7 @@ def shell(
     healthy: Callable[[], bool] = lambda: True,
     after: tuple[str, ...] = (),
     task: bool = False,
+    background: bool = False,
     restart: RestartPolicy = AT_ONCE,
     stop_timeout_s: float = 10.0,
 ) -> Service:
@@ -71,6 +72,7 @@ def shell(
         healthy=healthy,
         after=after,
         task=task,
+        background=background,
         restart=restart,
         stop_timeout_s=stop_timeout_s,
     )
@@ -95,6 +97,24 @@ def test_services_start_in_the_order_of_their_needs_and_stop_in_reverse(stage: S
         ("api", "stopped"),
         ("database", "stopped"),
     ]
+
+
+def test_nobody_waits_for_a_task_in_the_background_and_its_failure_stops_nothing(stage: Stage, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    waits = f"until test -e '{go}'; do sleep 0.05; done"
+    good = shell("good", waits, task=True, background=True)
+    bad = shell("bad", f"{waits}; echo no such model; exit 3", task=True, background=True)
+
+    stage.supervisor.start([good, bad, shell("api", FOREVER)])
+    assert [event.service for event in stage.events] == ["api"]
+    go.touch()
+    stage.step_until(lambda: len(stage.events) == 3)
+
+    (failure,) = (event for event in stage.events if event.kind == "failed")
+    assert (failure.service, stage.told("done")) == ("bad", ["good"])
+    assert "ended with exit status 3" in failure.text
+    assert "no such model" in failure.text
+    assert [status.name for status in stage.supervisor.statuses()] == ["api"]
 
 
 def test_a_death_at_the_start_is_named_with_the_tail_of_its_log(stage: Stage) -> None:

@@ -63,6 +63,13 @@ def test_all_services_are_up_and_the_doors_open(home: Path) -> None:
             assert answer.status == 200
 
 
+def test_a_new_home_has_a_churn_model_of_simulated_data(home: Path) -> None:
+    assert until(lambda: status(home)["champion"] is not None, LIMIT_S)
+
+    assert status(home)["champion"]["simulated"]
+    assert "churn model: of simulated data, until `lakehouse train`" in lakehouse(home, "status").stdout
+
+
 def test_simulated_events_reach_every_layer(home: Path) -> None:
     def arrived() -> bool:
         tables = (status(home)["writer"] or {}).get("tables", {})

@@ -1,0 +1,331 @@
+"""`lakehouse train` and `lakehouse model`."""
+
+from __future__ import annotations
+
+import json as json_format
+import time
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakehouse.cli_options import HomeOption, JsonOption, settings_for
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ml.challenge import Challenge
+    from ml.monitoring import Watch
+
+LEAST_WIDTH = 105
+"""Of tables, in characters: narrower, an interval would be folded."""
+
+
+class ValidateBy(StrEnum):
+    users = "users"
+    time = "time"
+
+
+def train(
+    data: Annotated[
+        int | None, typer.Option(min=0, metavar="VERSION", help="Version of gold.user_days; default: the newest.")
+    ] = None,
+    horizon: Annotated[
+        int, typer.Option(min=1, metavar="DAYS", help="Churned: no event for so long after the cut.")
+    ] = 30,
+    lookback: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="DAYS", help="What the counts are of; default: LAKEHOUSE_CHURN_LOOKBACK_DAYS."),
+    ] = None,
+    test_cut: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Midnight (UTC); default: the last with whole labels."),
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, metavar="DAYS", help="From one training cut to the next.")] = 7,
+    cuts: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Training cuts; default: up to 3, with a full lookback.")
+    ] = None,
+    validate_by: Annotated[
+        ValidateBy, typer.Option(help="Candidates are judged on users, or at a time, that they have not seen.")
+    ] = ValidateBy.users,
+    cost_missed: Annotated[float, typer.Option(min=0.0001, metavar="X", help="Of one who churns unseen.")] = 1.0,
+    cost_needless: Annotated[float, typer.Option(min=0.0001, metavar="Y", help="Of one called so who stays.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same data and seed give the same model.")] = 7,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Train a churn model on the users' days under the home, register it, and promote it if it beats the champion.
+
+    The data are read at one version, beside a running stack or without one. A challenger that does not beat the
+    champion by more than noise is kept, and it is said why; `lakehouse model promote` overrules.
+
+    Examples:
+
+      lakehouse train
+      lakehouse train --horizon 7
+      LAKEHOUSE_CHURN_LOOKBACK_DAYS=365 lakehouse train --horizon 91 --every 91 --cuts 2 --validate-by time
+      lakehouse train --data 120 --cost-missed 5 --cost-needless 1 --json
+    """
+    settings = settings_for(home)
+    steps = _Steps()
+    steps("loading")
+    from lakehouse.home import Home
+    from ml.challenge import Wish, challenge
+    from ml.models import Costs
+
+    found = challenge(
+        Home(settings.home),
+        Wish(
+            data=data,
+            horizon_days=horizon,
+            lookback_days=lookback or settings.churn_lookback_days,
+            test=test_cut.date() if test_cut else None,
+            every_days=every,
+            cuts=cuts,
+            validate_by=validate_by.value,
+            costs=Costs(cost_missed, cost_needless),
+            seed=seed,
+        ),
+        settings.churn_lookback_days,
+        steps,
+    )
+    steps.end()
+    if json:
+        typer.echo(json_format.dumps(found.as_document(), indent=1))
+    else:
+        _print_challenge(found)
+
+
+model = typer.Typer(help="List, promote and export the churn models that were trained.", no_args_is_help=True)
+
+
+@model.command("list")
+def list_models(json: JsonOption = False, home: HomeOption = None) -> None:
+    """Show every version: what it was trained on, how good it was, and which one is the champion.
+
+    Examples:
+
+      lakehouse model list
+      lakehouse model list --json | jq '.[] | select(.champion)'
+    """
+    from lakehouse.home import Home
+    from ml.registry import Registry
+
+    folder = Home(settings_for(home).home)
+    versions = Registry(folder).versions()
+    if json:
+        typer.echo(json_format.dumps([_document(one) for one in versions], indent=1))
+        return
+    if not versions:
+        typer.echo(f"no churn model is registered under {folder.root}; `lakehouse train` makes one")
+        return
+    _print_versions([_document(one) for one in versions])
+
+
+@model.command("promote")
+def promote(
+    version: Annotated[int, typer.Argument(min=1, help="As `lakehouse model list` shows it.")],
+    home: HomeOption = None,
+) -> None:
+    """Make a version the champion, whatever it was found to be; the API takes it up without a restart.
+
+    Examples:
+
+      lakehouse model promote 3
+    """
+    from lakehouse.home import Home
+    from ml.registry import Registry
+
+    promoted = Registry(Home(settings_for(home).home)).promote(version)
+    typer.echo(f"version {version} is the champion; test ROC AUC {promoted.card.metrics['roc_auc']}")
+
+
+@model.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to; a file that is there is replaced.", dir_okay=False)],
+    version: Annotated[int | None, typer.Option(min=1, help="Default: the champion.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a version to one file, from which the API can serve without MLflow.
+
+    It is a pickle: load such a file only where you have made it yourself, for it can run any code.
+
+    Examples:
+
+      lakehouse model export churn_model.pkl
+      lakehouse model export churn_model.pkl --version 3
+    """
+    from lakehouse.errors import LakehouseError
+    from lakehouse.home import Home
+    from ml.challenge import present_champion
+    from ml.package import save
+    from ml.registry import Registry
+
+    folder = Home(settings_for(home).home)
+    registry = Registry(folder)
+    package = present_champion(registry) if version is None else registry.load(version)
+    if package is None:
+        raise LakehouseError(f"no champion is under {folder.root} yet; `lakehouse train` makes one")
+    try:
+        save(package, file)
+    except OSError as error:
+        raise LakehouseError(f"{file}: cannot be written ({error.strerror})") from None
+    made = "of simulated data" if package.card.simulated else f"version {package.card.version}"
+    typer.echo(f"{made} written to {file}")
+
+
+@model.command("drift")
+def drift(json: JsonOption = False, home: HomeOption = None) -> None:
+    """Compare today's users with those that the champion was trained on, and say whether retraining is due.
+
+    Of users who acted within the lookback, then and now.
+
+    The population stability index of the score and of each feature: below 0.1 is nothing, above 0.25 another
+    population. Exit 1 where retraining is due.
+
+    Examples:
+
+      lakehouse model drift
+      lakehouse model drift || lakehouse train
+    """
+    from lakehouse.errors import LakehouseError
+    from lakehouse.home import Home
+    from ml.challenge import present_champion
+    from ml.monitoring import watch
+    from ml.registry import Registry
+    from ml.source import load_user_days
+
+    folder = Home(settings_for(home).home)
+    champion = present_champion(Registry(folder))
+    if champion is None:
+        raise LakehouseError(f"no champion is under {folder.root} yet; `lakehouse train` makes one")
+    days = load_user_days(folder).days
+    if days.is_empty():
+        raise LakehouseError(f"gold.user_days under {folder.root} holds no events yet, and there is nothing to compare")
+    found = watch(champion, days)
+    if json:
+        typer.echo(json_format.dumps(found.as_document(), indent=1))
+    else:
+        _print_watch(found)
+    if found.due:
+        raise typer.Exit(1)
+
+
+class _Steps:
+    """Tells on stderr what begins, and how long it took once the next begins."""
+
+    def __init__(self) -> None:
+        from lakehouse.embedded.console import console
+
+        self._console = console
+        self._doing: str | None = None
+        self._began = 0.0
+
+    def __call__(self, what: str) -> None:
+        self.end()
+        self._doing, self._began = what, time.monotonic()
+        if self._console.is_terminal:
+            self._console.print(f"  … {what}", style="dim", end="\r")
+
+    def end(self) -> None:
+        if self._doing is not None:
+            self._console.print(f"  [green]✓[/] {self._doing} [dim]{time.monotonic() - self._began:.1f} s[/]")
+        self._doing = None
+
+
+def _print_challenge(found: Challenge) -> None:
+    from rich.table import Table
+
+    from lakehouse.embedded.console import out
+    from ml.training import CHOSEN
+
+    trained, cuts = found.trained, found.plan.cuts
+    out.print(
+        f"Trained at {', '.join(f'{cut:%Y-%m-%d}' for cut in cuts.train)} on {trained.training_rows:,} rows of "
+        f"gold.user_days at version {found.data_version}; tested at {cuts.test:%Y-%m-%d} on {trained.judged_rows:,} "
+        f"users; churned: no event in {cuts.horizon_days} days. Chosen: {trained.model.name}."
+    )
+    table = Table("model", "test ROC AUC", "less logistic regression", "Brier skill", box=None, pad_edge=False)
+    for name, metrics in trained.test.items():
+        style = "bold" if name == CHOSEN else None
+        table.add_row(
+            name, str(metrics["roc_auc"]), str(trained.differences[name]), str(metrics["brier_skill"]), style=style
+        )
+    _wide().print(table)
+    parts = Table("users", "number", "churned", "mean score", "ROC AUC", box=None, pad_edge=False)
+    for name, part in found.segments.items():
+        parts.add_row(name, f"{part.users:,}", f"{part.churned:.1%}", f"{part.mean_score:.1%}", str(part.roc_auc))
+    _wide().print(parts)
+    strongest = ", ".join(f"{one.feature} {one.loss:.3f}" for one in found.importance[:5] if one.loss > 0)
+    out.print(f"ROC AUC lost where one feature is shuffled: {strongest or 'nothing'}")
+    if found.replaced is not None:
+        out.print(f"The champion before: {_say_due(found.replaced)}")
+    if found.verdict.promote:
+        out.print(f"[bold]Version {found.version} is the champion[/]: {found.verdict.reason}.")
+    else:
+        out.print(
+            f"[bold]Version {found.version} is kept and not promoted[/]: {found.verdict.reason}. "
+            f"`lakehouse model promote {found.version}` overrules."
+        )
+
+
+def _print_watch(found: Watch) -> None:
+    from rich.table import Table
+
+    from lakehouse.embedded.console import out
+
+    out.print(
+        f"Champion {found.model_version}, on {found.users:,} users who acted within the lookback, as of {found.at}."
+    )
+    table = Table("", "stability index", box=None, pad_edge=False)
+    for name, index in found.indices.items():
+        table.add_row(name, f"{index:.3f}")
+    out.print(table)
+    out.print(_say_due(found))
+
+
+def _say_due(found: Watch) -> str:
+    """Of the champion that is there."""
+    if found.due:
+        return f"retraining is due: {'; '.join(found.due)}."
+    return f"retraining is not due before {found.due_again}, when a whole horizon of new labels is there."
+
+
+def _document(one: Any) -> dict[str, Any]:
+    return {
+        "version": one.version,
+        "champion": one.champion,
+        "registered_at": one.registered_at.isoformat(timespec="seconds"),
+        "run_id": one.run_id,
+        "tags": dict(one.tags),
+    }
+
+
+def _print_versions(documents: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(
+        "version", "", "registered", "chosen", "test ROC AUC", "test cut", "horizon", box=None, pad_edge=False
+    )
+    for one in documents:
+        tags = one["tags"]
+        table.add_row(
+            str(one["version"]),
+            "champion" if one["champion"] else "",
+            one["registered_at"][:16].replace("T", " "),
+            tags.get("chosen", ""),
+            tags.get("roc_auc", ""),
+            tags.get("test_cut", ""),
+            f"{tags.get('horizon_days', '')} days",
+        )
+    _wide().print(table)
+
+
+def _wide() -> Console:
+    from rich.console import Console
+
+    from lakehouse.embedded.console import out
+
+    return Console(highlight=False, width=max(out.width, LEAST_WIDTH))
