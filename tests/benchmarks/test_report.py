@@ -50,6 +50,14 @@ def test_a_slope_has_its_interval(documents: dict[str, Any]) -> None:
     assert "- A micro-batch: +71.31 ms for each thousand commits (-249.75 to +309.75), which is none that" in page
 
 
+def test_a_load_that_misses_the_goal_is_counted(documents: dict[str, Any]) -> None:
+    page = report.render({"scoring": documents["scoring"]})
+
+    assert "| 1 | 300 | 4 ms | 9 ms | 21 ms | 40 ms | 0 | 0.62 |" in page
+    assert "p99 is to be 15 ms at most: so it was in 1 of 2." in page
+    assert "| JSON, three counts | none | 87,114 (80,000 to 90,000) | 42% |" in page
+
+
 def test_memory_over_its_budget_stands_out(documents: dict[str, Any]) -> None:
     assert "**over**" not in report.render(documents)
 
@@ -79,7 +87,7 @@ def test_new_results_replace_those_of_before_and_others_are_kept(tmp_path: Path,
     report.write(results, docs)
 
     written = json.loads((docs / "benchmarks.json").read_text())["benchmarks"]
-    assert list(written) == ["freshness", "backlog", "growth", "footprint"]
+    assert list(written) == ["freshness", "backlog", "growth", "scoring", "footprint"]
     assert written["freshness"]["seconds"] == 4321.0
     assert written["backlog"] == documents["backlog"]
     assert ElementTree.parse(docs / "benchmarks.svg").getroot().tag.endswith("svg")  # noqa: S314 (our own file)
