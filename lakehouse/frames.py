@@ -89,7 +89,7 @@ def where(rows: Frame, column: str, *values: str) -> Frame:
 def union(rows: Frame, more: Frame) -> Frame:
     """Both, of the same columns and the same form."""
     if isinstance(rows, pa.Table):
-        return pa.concat_tables([rows, more])
+        return to_arrow(pl.concat([pl.DataFrame(rows), pl.DataFrame(more.select(rows.column_names))]))
     return rows.unionByName(more)
 
 
