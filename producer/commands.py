@@ -155,8 +155,15 @@ def replay(
                     pace=Pace(times_real, sleep=broker.stop.sleep),
                     stop=broker.stop,
                     progress=progress,
+                    oldest=settings.oldest_moment,
                 )
             answer(result)
+            if result.too_old:
+                console.print(
+                    f"{result.too_old:,} events are of before {settings.oldest_event_time}, and silver puts such into "
+                    "quarantine; if they are right, set LAKEHOUSE_OLDEST_EVENT_TIME to an earlier day for the stack",
+                    markup=False,
+                )
         except ReplayEnded as ended:
             if json:
                 answer(ended.result)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,8 @@ class Replayed:
     """Lines sent as messages, every one acknowledged by the broker."""
     refused: int
     """Lines that could not be mapped."""
+    too_old: int
+    """Of the lines sent, those of before ``oldest``: silver will refuse them."""
     refused_by_reason: Mapping[str, int]
     seconds: float
     """From the start to the last acknowledgement, both passes."""
@@ -103,6 +105,7 @@ def replay(
     pace: Pace,
     stop: Stop,
     progress: Progress,
+    oldest: datetime | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Replayed:
     """Sends every line of the file that can be mapped, in the order of the file.
@@ -117,7 +120,7 @@ def replay(
     began = clock()
     before = _fingerprint(plan.file)
     with _survey(plan, scratch, stop, progress) as answers:
-        sending = _Sending(plan, sender, rejects, answers, pace, stop)
+        sending = _Sending(plan, sender, rejects, answers, pace, stop, oldest)
         damage: DamagedFile | None = None
         try:
             for line in read_lines(plan.file):
@@ -145,7 +148,16 @@ def replay(
 class _Sending:
     """The second pass."""
 
-    def __init__(self, plan: Plan, sender: Sender, rejects: Rejects, answers: Answers, pace: Pace, stop: Stop) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        sender: Sender,
+        rejects: Rejects,
+        answers: Answers,
+        pace: Pace,
+        stop: Stop,
+        oldest: datetime | None,
+    ) -> None:
         self._mapper = Mapper(plan.mapping, plan.columns)
         self._sender = sender
         self._rejects = rejects
@@ -153,7 +165,9 @@ class _Sending:
         self._session_starts_us = answers.session_starts_us
         self._pace = pace
         self._stop = stop
+        self._oldest = oldest
         self._produced = 0
+        self._too_old = 0
 
     @property
     def lines(self) -> int:
@@ -176,11 +190,12 @@ class _Sending:
         if not self._stop.is_set():
             self._sender.send(who.user_id.encode(), value)
             self._produced += 1
+            self._too_old += self._oldest is not None and who.time < self._oldest
 
     def result(self) -> Replayed:
         refused = self._rejects.count
         path = self._rejects.path if refused else None
-        return Replayed(self.lines, self._produced, refused, self._rejects.by_reason, 0.0, path)
+        return Replayed(self.lines, self._produced, refused, self._too_old, self._rejects.by_reason, 0.0, path)
 
     def _message(self, row: Row, who: Who, ordinal: int, start_us: int | None) -> bytes:
         event_id = self._mapper.event_id(row.values) or f"{digest(row.canonical).hex()}-{ordinal}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from producer.replay import plan, replay
 @pytest.fixture
 def sender() -> MemorySender:
     return MemorySender()
+
+
+OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ def run_replay(tmp_path: Path) -> RunReplay:
                 pace=pace or Pace(None),
                 stop=sender.stop,
                 progress=lambda _doing, _lines: None,
+                oldest=OLDEST,
             )
         return Replays(result, sender, told)
 
