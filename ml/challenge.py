@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +14,10 @@ from lakehouse.contracts import UserDays
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from ml import package as packages
-from ml.evaluate import Interval
+from ml.documents import plain
 from ml.importance import Importance, permutation_importance
 from ml.models import Costs, matrix
-from ml.monitoring import Watch, watch
+from ml.monitoring import Watch
 from ml.package import Package
 from ml.packaging import packaged
 from ml.planning import EVERY_DAYS, HORIZON_DAYS, LOOKBACK_DAYS, plan_cuts
@@ -28,6 +27,7 @@ from ml.registry import Registry, Run
 from ml.segments import Segment, segments
 from ml.source import load_user_days
 from ml.training import CHOSEN, COUNTS_ALONE, Plan, Tell, Trained, labels, train
+from ml.watches import watch_and_keep
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Challenge:
             "importance": self.importance,
             "champion_before": None if self.replaced is None else self.replaced.as_document(),
         }
-        plain: dict[str, Any] = json.loads(json.dumps(_finite(document)))
-        return plain
+        found: dict[str, Any] = plain(document)
+        return found
 
 
 def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = lambda _: None) -> Challenge:
@@ -116,7 +116,7 @@ def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = la
     tell("comparing it with the champion")
     registry = Registry(home)
     champion = present_champion(registry)
-    before = None if champion is None else watch(champion, pinned.days)
+    before = None if champion is None else watch_and_keep(registry, champion, pinned)
     verdict = judge(trained.model, champion, cuts, trained.data, served_lookback_days, plan.seed)
     tell("registering it")
     package = packaged(trained, plan, datetime.now(UTC), version="", data_versions={UserDays.name: pinned.version})
@@ -175,16 +175,3 @@ def _run(found: Challenge, files: Path) -> Run:
         for end, value in (("", interval.value), ("_low", interval.low), ("_high", interval.high))
     }
     return Run(params, metrics, tags, files)
-
-
-def _finite(value: Any) -> Any:
-    """``value`` with frozen records as objects and NaN as null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Interval | Segment | Importance):
-        return _finite(asdict(value))
-    if isinstance(value, Mapping):
-        return {name: _finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return value
