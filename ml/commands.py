@@ -58,6 +58,12 @@ def train(
     ] = ValidateBy.users,
     cost_missed: Annotated[float, typer.Option(min=0.0001, metavar="X", help="Of one who churns unseen.")] = 1.0,
     cost_needless: Annotated[float, typer.Option(min=0.0001, metavar="Y", help="Of one called so who stays.")] = 1.0,
+    known_at_cut: Annotated[
+        bool,
+        typer.Option(
+            "--known-at-cut", help="Features of what the broker had by the cut; not for data that were replayed."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same data and seed give the same model.")] = 7,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -93,6 +99,8 @@ def train(
             validate_by=validate_by.value,
             costs=Costs(cost_missed, cost_needless),
             seed=seed,
+            known_at_cut=known_at_cut,
+            session_ids_cap=settings.session_ids_cap,
         ),
         settings.churn_lookback_days,
         steps,
@@ -252,6 +260,7 @@ class _Steps:
 def _print_challenge(found: Challenge) -> None:
     from rich.table import Table
 
+    from lakehouse.contracts import SilverEvents
     from lakehouse.embedded.console import out
     from ml.training import CHOSEN
 
@@ -261,6 +270,9 @@ def _print_challenge(found: Challenge) -> None:
         f"gold.user_days at version {found.data_version}; tested at {cuts.test:%Y-%m-%d} on {trained.judged_rows:,} "
         f"users; churned: no event in {cuts.horizon_days} days. Chosen: {trained.model.name}."
     )
+    if found.package.card.known_at_cut:
+        version = found.package.card.data_versions[SilverEvents.name]
+        out.print(f"Features are of what the broker had by their cut, from silver.events at version {version}.")
     table = Table("model", "test ROC AUC", "less logistic regression", "Brier skill", box=None, pad_edge=False)
     for name, metrics in trained.test.items():
         style = "bold" if name == CHOSEN else None

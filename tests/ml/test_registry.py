@@ -58,7 +58,7 @@ def test_the_first_model_becomes_champion_and_its_file_serves(home: Home, first:
         "there was no champion to speak of",
     )
     assert served.card.version == "1"
-    assert served.card.data_versions == {"gold.user_days": 1}
+    assert (served.card.known_at_cut, served.card.data_versions) == (False, {"gold.user_days": 1})
     np.testing.assert_array_equal(
         served.model.probability(first.trained.data.judged), first.trained.model.probability(first.trained.data.judged)
     )
