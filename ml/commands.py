@@ -331,7 +331,7 @@ def _print_realised(found: list[Realised]) -> None:
             f"{one.predictions:,}",
             f"{one.users:,}",
             str(one.roc_auc),
-            str(one.brier),
+            f"{one.brier.value:.3f}",
             f"{one.mean_predicted.value:.1%}",
             f"{one.observed_share.value:.1%}",
         )
