@@ -321,7 +321,7 @@ class ChurnPrediction(Table):
 
 class ChurnPredictionHistory(Table):
     name = "churn_prediction_history"
-    comment = "In Postgres: each score of a user that differs from the one before, for a set number of days."
+    comment = "In Postgres: a user's last score of each day and model, where it differs from the one before."
 
     user_id = Column("user_id", "string", "The user.", nullable=False)
     scored_at = Column("scored_at", "timestamp", "When the answer came.", nullable=False)
@@ -330,8 +330,9 @@ class ChurnPredictionHistory(Table):
         "churn_probability", "double", "Probability of no event within the horizon.", nullable=False
     )
     model_version = Column("model_version", "string", "The model that scored.", nullable=False)
+    as_of_date = Column("as_of_date", "date", "Day (UTC) of as_of.", nullable=False)
 
-    key = (user_id, scored_at)
+    key = (user_id, as_of_date, model_version)
 
 
 class GoldSnapshots(Table):

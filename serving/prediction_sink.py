@@ -30,13 +30,14 @@ from serving.sink import (
 EXPIRED_AT_ONCE = 50_000
 """Rows of history that one call deletes: what is there after a long pause goes in steps."""
 
-# What the newest features say replaces what is there; a user whose score is the same as before gets no row of history.
+# What the newest features say replaces what is there. Of a day's scores by one model history keeps the last, so that it
+# grows with the users and days and not with their events; a user whose score is as it was gets no row.
 _KEEP = """
-INSERT INTO public.churn_prediction_history ({history})
+INSERT INTO public.churn_prediction_history AS h ({history})
 SELECT {new} FROM {staging} s LEFT JOIN public.churn_prediction p USING (user_id)
 WHERE s.churn_probability IS NOT NULL AND (p.as_of IS NULL OR p.as_of <= s.as_of)
   AND (p.churn_probability, p.model_version) IS DISTINCT FROM (s.churn_probability, s.model_version)
-ON CONFLICT DO NOTHING
+ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE h.as_of <= EXCLUDED.as_of
 """
 _PUT = """
 INSERT INTO public.churn_prediction AS p ({columns}) SELECT {columns} FROM {staging}
@@ -92,9 +93,16 @@ def _put(cursor: Cursor, scores: pa.Table) -> int:
     if not scores.num_rows:
         return 0
     staging = stage(cursor, CHURN_PREDICTION, f"staging_{CHURN_PREDICTION}", scores)
-    history = ChurnPredictionHistory.columns()
-    new = sql.SQL(", ").join([sql.Identifier("s", column) for column in history])
-    cursor.execute(sql.SQL(_KEEP).format(history=identifiers(history), new=new, staging=staging))
+    key = ChurnPredictionHistory.key
+    history = [column for column in ChurnPredictionHistory.columns() if column != ChurnPredictionHistory.as_of_date]
+    keep = sql.SQL(_KEEP).format(
+        history=identifiers(history),
+        new=sql.SQL(", ").join([sql.Identifier("s", column) for column in history]),
+        staging=staging,
+        key=identifiers(key),
+        changes=take_new([column for column in history if column not in key]),
+    )
+    cursor.execute(keep)
     changes = take_new([column for column in ChurnPrediction.columns() if column not in ChurnPrediction.key])
     columns = identifiers(ChurnPrediction.columns())
     cursor.execute(sql.SQL(_PUT).format(columns=columns, staging=staging, changes=changes))

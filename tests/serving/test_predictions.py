@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,7 +47,8 @@ def user(name: str, as_of: datetime, views: int = 3, **more: Any) -> dict[str, A
     days = {"sessions": 1, "active_days": 1, "active_hours": 1}
     rates = dict.fromkeys(("view_to_cart_rate", "cart_to_purchase_rate", "view_to_purchase_rate"), 0.0)
     times = {"recency_days": 1.5, "tenure_days": 20.0, "frequency": 0.05, "trend": 0.0, "revenue": 0.0}
-    return {"user_id": name, "as_of": as_of, **counts, **days, **rates, **times, **more}
+    seen = {"first_event_time": as_of - timedelta(days=20), "last_event_time": as_of - timedelta(days=1.5)}
+    return {"user_id": name, "as_of": as_of, **counts, **days, **rates, **times, **seen, **more}
 
 
 def rows(*users: dict[str, Any]) -> pa.Table:
@@ -263,13 +264,16 @@ def test_an_erased_user_is_gone_with_all_earlier_scores(gold: Gold, reader: Conn
     assert [name for name, *_ in read(reader, HISTORY)] == ["bob"]
 
 
-def test_a_score_that_stays_the_same_is_no_history(gold: Gold, reader: Connection) -> None:
-    for time, views in (("10:00", 3), ("10:10", 3), ("10:20", 4)):
-        gold.bring(user("ann", at(time), views=views))
+def test_history_has_the_last_score_of_a_day_where_it_is_another_than_before(gold: Gold, reader: Connection) -> None:
+    for day, time, views in (("01", "10:00", 3), ("01", "10:10", 4), ("02", "10:00", 4), ("03", "10:00", 5)):
+        gold.bring(user("ann", at(time, f"2025-03-{day}"), views=views))
         gold.take()
 
-    assert read(reader, NEWEST) == [("ann", at("10:20"), "1", None)]
-    assert read(reader, HISTORY) == [("ann", at("10:00"), "1"), ("ann", at("10:20"), "1")]
+    assert read(reader, NEWEST) == [("ann", at("10:00", "2025-03-03"), "1", None)]
+    assert read(reader, HISTORY) == [
+        ("ann", at("10:10", "2025-03-01"), "1"),
+        ("ann", at("10:00", "2025-03-03"), "1"),
+    ]
 
 
 def test_without_an_api_nobody_waits_and_the_position_is_known(gold: Gold) -> None:

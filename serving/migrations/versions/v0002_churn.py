@@ -32,11 +32,12 @@ CREATE TABLE public.churn_prediction_history (
     as_of             timestamptz      NOT NULL,
     churn_probability double precision NOT NULL,
     model_version     text             NOT NULL,
-    PRIMARY KEY (user_id, scored_at)
+    as_of_date        date             NOT NULL GENERATED ALWAYS AS ((as_of AT TIME ZONE 'UTC')::date) STORED,
+    PRIMARY KEY (user_id, as_of_date, model_version)
 );
 CREATE INDEX churn_prediction_history_scored_at ON public.churn_prediction_history (scored_at);
 COMMENT ON TABLE public.churn_prediction_history IS
-    'Each score of a user that differs from the one before, for a set number of days.';
+    'The last score of each user, day and model that differs from the one before, for a set number of days.';
 """
 
 
