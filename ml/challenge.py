@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lakehouse.contracts import UserDays
+from lakehouse.contracts import SilverEvents, UserDays
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from ml import package as packages
-from ml.evaluate import Interval
+from ml.dataset import AllDays, Cuts, History, Received
+from ml.documents import plain
 from ml.importance import Importance, permutation_importance
 from ml.models import Costs, matrix
-from ml.monitoring import Watch, watch
+from ml.monitoring import Watch
 from ml.package import Package
 from ml.packaging import packaged
 from ml.planning import EVERY_DAYS, HORIZON_DAYS, LOOKBACK_DAYS, plan_cuts
@@ -26,8 +26,9 @@ from ml.plots import write_plots
 from ml.promotion import Verdict, judge
 from ml.registry import Registry, Run
 from ml.segments import Segment, segments
-from ml.source import load_user_days
+from ml.source import PinnedDays, load_events, load_user_days
 from ml.training import CHOSEN, COUNTS_ALONE, Plan, Tell, Trained, labels, train
+from ml.watches import watch_and_keep
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Wish:
     validate_by: Literal["users", "time"] = "users"
     costs: Costs = field(default_factory=Costs)
     seed: int = 7
+    known_at_cut: bool = False
+    session_ids_cap: int = 1_000
+    """Of a user's day, where days are made anew; as those of `gold.user_days`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ class Challenge:
             "difference": self.verdict.difference,
             "chosen": self.trained.model.name,
             "threshold": self.trained.model.threshold,
-            "data": {UserDays.name: self.data_version},
+            "data": self.package.card.data_versions,
+            "known_at_cut": self.package.card.known_at_cut,
             "training_cuts": [f"{cut:%Y-%m-%d}" for cut in cuts.train],
             "test_cut": f"{cuts.test:%Y-%m-%d}",
             "horizon_days": cuts.horizon_days,
@@ -86,8 +91,8 @@ class Challenge:
             "importance": self.importance,
             "champion_before": None if self.replaced is None else self.replaced.as_document(),
         }
-        plain: dict[str, Any] = json.loads(json.dumps(_finite(document)))
-        return plain
+        found: dict[str, Any] = plain(document)
+        return found
 
 
 def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = lambda _: None) -> Challenge:
@@ -101,11 +106,13 @@ def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = la
     pinned = load_user_days(home, wish.data)
     cuts = plan_cuts(pinned.days, wish.horizon_days, wish.lookback_days, wish.test, wish.every_days, wish.cuts)
     plan = Plan(cuts, wish.validate_by, wish.costs, wish.seed)
+    history, data_versions = _history(home, wish, pinned, cuts, tell)
     try:
-        trained = train(pinned.days, plan, tell)
+        trained = train(history, plan, tell)
     except ValueError as error:
+        remedy = ", or none of --known-at-cut" if wish.known_at_cut else ""
         raise LakehouseError(
-            f"nothing was trained: {error}; another --horizon, --test-cut, --every or --cuts may do"
+            f"nothing was trained: {error}; another --horizon, --test-cut, --every or --cuts may do{remedy}"
         ) from None
     tell("what it rests on, and how it does in parts of the users")
     judged, outcome = trained.data.judged, labels(trained.data.judged)
@@ -116,10 +123,17 @@ def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = la
     tell("comparing it with the champion")
     registry = Registry(home)
     champion = present_champion(registry)
-    before = None if champion is None else watch(champion, pinned.days)
+    before = None if champion is None else watch_and_keep(registry, champion, pinned)
     verdict = judge(trained.model, champion, cuts, trained.data, served_lookback_days, plan.seed)
     tell("registering it")
-    package = packaged(trained, plan, datetime.now(UTC), version="", data_versions={UserDays.name: pinned.version})
+    package = packaged(
+        trained,
+        plan,
+        datetime.now(UTC),
+        version="",
+        data_versions=data_versions,
+        known_at_cut=wish.known_at_cut,
+    )
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder)
         write_plots(files / "plots", outcome, score, importance)
@@ -141,11 +155,29 @@ def present_champion(registry: Registry) -> Package | None:
         return None
 
 
+def _history(home: Home, wish: Wish, pinned: PinnedDays, cuts: Cuts, tell: Tell) -> tuple[History, dict[str, int]]:
+    """What is learnt from, and the Delta version of each table that it is of."""
+    versions = {UserDays.name: pinned.version}
+    if not wish.known_at_cut:
+        return AllDays(pinned.days), versions
+    tell(f"reading {SilverEvents.name}")
+    read = load_events(home, pinned.version, cuts.test)
+    history = Received(pinned.days, read.events, wish.session_ids_cap)
+    blind = history.knows_nothing(cuts)
+    if blind is not None:
+        raise LakehouseError(
+            f"--known-at-cut leaves no rows at the cut {blind:%Y-%m-%d}: every event before it was received after it, "
+            "as in a replay; train without --known-at-cut, or at later cuts"
+        )
+    return history, {**versions, SilverEvents.name: read.version}
+
+
 def _run(found: Challenge, files: Path) -> Run:
     plan, card = found.plan, found.package.card
     cuts = plan.cuts
     tags = {
         **{f"delta.{table}": str(version) for table, version in card.data_versions.items()},
+        "known_at_cut": str(card.known_at_cut).lower(),
         "code_version": card.code_version,
         "features_hash": card.features_hash,
         "training_cuts": " ".join(f"{cut:%Y-%m-%d}" for cut in cuts.train),
@@ -175,16 +207,3 @@ def _run(found: Challenge, files: Path) -> Run:
         for end, value in (("", interval.value), ("_low", interval.low), ("_high", interval.high))
     }
     return Run(params, metrics, tags, files)
-
-
-def _finite(value: Any) -> Any:
-    """``value`` with frozen records as objects and NaN as null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Interval | Segment | Importance):
-        return _finite(asdict(value))
-    if isinstance(value, Mapping):
-        return {name: _finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return value

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
     from ml.challenge import Challenge
     from ml.monitoring import Watch
+    from ml.realised import Realised
+    from ml.watches import Kept
 
 LEAST_WIDTH = 105
 """Of tables, in characters: narrower, an interval would be folded."""
+
+
+EARLIER = 5
+"""Watches that `model drift` shows beside today's."""
 
 
 class ValidateBy(StrEnum):
@@ -52,6 +58,12 @@ def train(
     ] = ValidateBy.users,
     cost_missed: Annotated[float, typer.Option(min=0.0001, metavar="X", help="Of one who churns unseen.")] = 1.0,
     cost_needless: Annotated[float, typer.Option(min=0.0001, metavar="Y", help="Of one called so who stays.")] = 1.0,
+    known_at_cut: Annotated[
+        bool,
+        typer.Option(
+            "--known-at-cut", help="Features of what the broker had by the cut; not for data that were replayed."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same data and seed give the same model.")] = 7,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -87,6 +99,8 @@ def train(
             validate_by=validate_by.value,
             costs=Costs(cost_missed, cost_needless),
             seed=seed,
+            known_at_cut=known_at_cut,
+            session_ids_cap=settings.session_ids_cap,
         ),
         settings.churn_lookback_days,
         steps,
@@ -180,35 +194,43 @@ def export(
 def drift(json: JsonOption = False, home: HomeOption = None) -> None:
     """Compare today's users with those that the champion was trained on, and say whether retraining is due.
 
-    Of users who acted within the lookback, then and now.
+    Of users who acted within the lookback, then and now: the population stability index of the score and of each
+    feature; below 0.1 is nothing, above 0.25 another population.
 
-    The population stability index of the score and of each feature: below 0.1 is nothing, above 0.25 another
-    population. Exit 1 where retraining is due.
+    Of past predictions whose horizon is over, as far as a running stack keeps them: what came of them. All of it is
+    kept in MLflow's experiment churn-monitoring. Exit 1 where retraining is due.
 
     Examples:
 
       lakehouse model drift
       lakehouse model drift || lakehouse train
     """
+    from lakehouse.embedded.console import out
     from lakehouse.errors import LakehouseError
     from lakehouse.home import Home
     from ml.challenge import present_champion
-    from ml.monitoring import watch
+    from ml.documents import plain
     from ml.registry import Registry
     from ml.source import load_user_days
+    from ml.watches import Watches, watch_and_keep
 
     folder = Home(settings_for(home).home)
-    champion = present_champion(Registry(folder))
+    registry = Registry(folder)
+    champion = present_champion(registry)
     if champion is None:
         raise LakehouseError(f"no champion is under {folder.root} yet; `lakehouse train` makes one")
-    days = load_user_days(folder).days
-    if days.is_empty():
+    pinned = load_user_days(folder)
+    if pinned.days.is_empty():
         raise LakehouseError(f"gold.user_days under {folder.root} holds no events yet, and there is nothing to compare")
-    found = watch(champion, days)
+    earlier = Watches(folder).latest(EARLIER)
+    found = watch_and_keep(registry, champion, pinned)
     if json:
-        typer.echo(json_format.dumps(found.as_document(), indent=1))
+        document = {**found.as_document(), "earlier": plain(earlier)}
+        typer.echo(json_format.dumps(document, indent=1))
     else:
         _print_watch(found)
+        _print_earlier(earlier)
+        out.print(_say_due(found))
     if found.due:
         raise typer.Exit(1)
 
@@ -238,6 +260,7 @@ class _Steps:
 def _print_challenge(found: Challenge) -> None:
     from rich.table import Table
 
+    from lakehouse.contracts import SilverEvents
     from lakehouse.embedded.console import out
     from ml.training import CHOSEN
 
@@ -247,6 +270,9 @@ def _print_challenge(found: Challenge) -> None:
         f"gold.user_days at version {found.data_version}; tested at {cuts.test:%Y-%m-%d} on {trained.judged_rows:,} "
         f"users; churned: no event in {cuts.horizon_days} days. Chosen: {trained.model.name}."
     )
+    if found.package.card.known_at_cut:
+        version = found.package.card.data_versions[SilverEvents.name]
+        out.print(f"Features are of what the broker had by their cut, from silver.events at version {version}.")
     table = Table("model", "test ROC AUC", "less logistic regression", "Brier skill", box=None, pad_edge=False)
     for name, metrics in trained.test.items():
         style = "bold" if name == CHOSEN else None
@@ -262,6 +288,7 @@ def _print_challenge(found: Challenge) -> None:
     out.print(f"ROC AUC lost where one feature is shuffled: {strongest or 'nothing'}")
     if found.replaced is not None:
         out.print(f"The champion before: {_say_due(found.replaced)}")
+        _print_realised(found.replaced.realised)
     if found.verdict.promote:
         out.print(f"[bold]Version {found.version} is the champion[/]: {found.verdict.reason}.")
     else:
@@ -283,7 +310,45 @@ def _print_watch(found: Watch) -> None:
     for name, index in found.indices.items():
         table.add_row(name, f"{index:.3f}")
     out.print(table)
-    out.print(_say_due(found))
+    _print_realised(found.realised)
+    if found.not_realised:
+        out.print(f"{found.not_realised}.")
+
+
+def _print_realised(found: list[Realised]) -> None:
+    """Nothing where no past prediction is over."""
+    from rich.table import Table
+
+    if not found:
+        return
+    table = Table(
+        "model", "of", "predictions", "users", "ROC AUC", "Brier", "predicted", "churned", box=None, pad_edge=False
+    )
+    for one in found:
+        table.add_row(
+            one.model_version,
+            f"{one.first} to {one.last}",
+            f"{one.predictions:,}",
+            f"{one.users:,}",
+            str(one.roc_auc),
+            f"{one.brier.value:.3f}",
+            f"{one.mean_predicted.value:.1%}",
+            f"{one.observed_share.value:.1%}",
+        )
+    _wide().print("What came of past predictions:")
+    _wide().print(table)
+
+
+def _print_earlier(earlier: list[Kept]) -> None:
+    from rich.table import Table
+
+    if not earlier:
+        return
+    table = Table("earlier", "model", "as of", "score's index", "retraining", box=None, pad_edge=False)
+    for one in earlier:
+        index = "" if one.score is None else f"{one.score:.3f}"
+        table.add_row(f"{one.kept_at:%Y-%m-%d %H:%M}", one.model_version, one.at, index, "due" if one.due else "")
+    _wide().print(table)
 
 
 def _say_due(found: Watch) -> str:

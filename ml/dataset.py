@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import polars as pl
 
 from gold.churn_features import FEATURES, churn_features
+from gold.user_days import user_days
 from lakehouse.contracts import ChurnFeatures as F
+from lakehouse.contracts import SilverEvents as S
 from ml.labels import CHURNED, labels_end, midnight, with_labels
 
 
@@ -47,20 +50,60 @@ def training_cuts(test: datetime, horizon_days: int, every_days: int, number: in
     return tuple(last - timedelta(days=every_days * back) for back in reversed(range(number)))
 
 
-def at_cut(user_days: pl.DataFrame, cut: datetime, lookback_days: int, horizon_days: int) -> pl.DataFrame:
-    """A row for every user with an event before ``cut``: the features at it and ``churned``, by user."""
-    features = churn_features(user_days, midnight(cut), lookback_days)
-    return with_labels(features, user_days, cut, horizon_days)
+class History(Protocol):
+    """What data sets are made of."""
+
+    @property
+    def days(self) -> pl.DataFrame:
+        """All days of all users: what labels are read from."""
+
+    def known(self, cut: datetime) -> pl.DataFrame:
+        """The days before ``cut`` as they are held to have been known then: what features are computed from. Days at
+        or after it may be among them."""
 
 
-def training_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
+@dataclass(frozen=True)
+class AllDays:
+    """Every event counts as known from its own time on: right for a replay, and for events that are never late."""
+
+    days: pl.DataFrame
+
+    def known(self, cut: datetime) -> pl.DataFrame:  # noqa: ARG002 (as `History` has it)
+        return self.days
+
+
+@dataclass(frozen=True)
+class Received:
+    """An event is known from the moment on that the broker had it: what a live system would have seen at a cut."""
+
+    days: pl.DataFrame
+    events: pl.DataFrame
+    """Rows of ``silver.events``, of all users: at least those before the newest cut."""
+    session_ids_cap: int
+
+    def known(self, cut: datetime) -> pl.DataFrame:
+        return user_days(self.events.filter(_received_before(cut)), self.session_ids_cap)
+
+    def knows_nothing(self, cuts: Cuts) -> datetime | None:
+        """The first cut at which no event was known; None where each has some."""
+        every = (*cuts.train, cuts.test)
+        return next((cut for cut in every if self.events.filter(_received_before(cut)).is_empty()), None)
+
+
+def at_cut(history: History, cut: datetime, lookback_days: int, horizon_days: int) -> pl.DataFrame:
+    """A row for every user with a known event before ``cut``: the features at it and ``churned``, by user."""
+    features = churn_features(history.known(cut), midnight(cut), lookback_days)
+    return with_labels(features, history.days, cut, horizon_days)
+
+
+def training_rows(history: History, cuts: Cuts) -> pl.DataFrame:
     """The rows of all training cuts, by cut and user."""
-    return pl.concat([at_cut(user_days, cut, cuts.lookback_days, cuts.horizon_days) for cut in cuts.train])
+    return pl.concat([at_cut(history, cut, cuts.lookback_days, cuts.horizon_days) for cut in cuts.train])
 
 
-def judged_rows(user_days: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
+def judged_rows(history: History, cuts: Cuts) -> pl.DataFrame:
     """The rows of the test's cut, by user."""
-    return at_cut(user_days, cuts.test, cuts.lookback_days, cuts.horizon_days)
+    return at_cut(history, cuts.test, cuts.lookback_days, cuts.horizon_days)
 
 
 @dataclass(frozen=True)
@@ -73,12 +116,17 @@ class DataSet:
     """Of the test's cut, by user."""
 
 
-def data_set(user_days: pl.DataFrame, cuts: Cuts) -> DataSet:
-    """The rows of ``cuts``, of all days of all users."""
-    return DataSet(training_rows(user_days, cuts), judged_rows(user_days, cuts))
+def data_set(history: History, cuts: Cuts) -> DataSet:
+    """The rows of ``cuts``."""
+    return DataSet(training_rows(history, cuts), judged_rows(history, cuts))
 
 
 def fingerprint(rows: pl.DataFrame) -> str:
     """SHA-256 of a data set's rows in order of cut and user: the same for the same data, whenever it was built."""
     ordered = rows.select(F.user_id, F.as_of, *FEATURES, CHURNED).sort(F.as_of, F.user_id)
     return hashlib.sha256(ordered.write_csv().encode()).hexdigest()
+
+
+def _received_before(cut: datetime) -> pl.Expr:
+    moment = pl.lit(cut, pl.Datetime("us", "UTC"))
+    return (pl.col(S.event_time) < moment) & (pl.col(S.kafka_timestamp) < moment)

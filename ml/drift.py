@@ -1,4 +1,4 @@
-"""Whether users have become others than those a model was trained on, and whether it kept what it promised. Pure.
+"""Whether users have become others than those a model was trained on. Pure.
 
 The measure is the population stability index (N. Siddiqi, Credit Risk Scorecards, 2006): the sum over bins of
 (share now - share then) x ln(share now / share then). By custom, below 0.1 is nothing, above 0.25 another population.
@@ -19,9 +19,7 @@ import polars as pl
 
 from gold.churn_features import FEATURES
 from lakehouse.contracts import ChurnFeatures as F
-from lakehouse.contracts import UserDays as D
-from ml.evaluate import Floats, Interval, with_intervals
-from ml.labels import CHURNED
+from ml.evaluate import Floats
 
 BINS: Final = 10
 ANOTHER_POPULATION: Final = 0.25
@@ -62,26 +60,6 @@ def stability_index(then: Binned, values: Floats) -> float:
     """Of ``values`` against how they were spread ``then``."""
     was, now = (np.maximum(shares, _LEAST_SHARE) for shares in (then.shares, _shares(values, then.edges)))
     return float(((now - was) * np.log(now / was)).sum())
-
-
-def realised(
-    predictions: pl.DataFrame, user_days: pl.DataFrame, horizon_days: int, newest: date, score: str, seed: int
-) -> Mapping[str, Interval]:
-    """Metrics of past predictions whose horizon is over: what the model promised, and what has come of it.
-
-    ``predictions`` have a user, ``as_of`` and ``score``, a row for each user; ``user_days`` are all days of these
-    users, whole before the day ``newest``. Of predictions whose horizon is not over nothing is known yet, and they are
-    left out; empty where none is over.
-    """
-    end = pl.col(F.as_of) + timedelta(days=horizon_days)
-    over = predictions.filter(end.dt.date() < newest)
-    if over.is_empty():
-        return {}
-    # A day with events on both sides of a bound still has its first or its last one inside it.
-    inside = (pl.col(D.last_event_time) >= pl.col(F.as_of)) & (pl.col(D.first_event_time) < end)
-    returned = over.join(user_days, on=F.user_id, how="inner").filter(inside)[F.user_id].unique()
-    rows = over.with_columns((~pl.col(F.user_id).is_in(returned.implode())).alias(CHURNED))
-    return with_intervals(rows[CHURNED].cast(pl.Float64).to_numpy(), rows[score].to_numpy(), seed)
 
 
 def due_again(test_cut: datetime, horizon_days: int) -> date:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -86,9 +86,22 @@ def auc_interval(churned: Floats, score: Floats, seed: int, rounds: int = 200) -
     return _interval(roc_auc(churned, score), drawn)
 
 
-def roc_auc(churned: Floats, score: Floats) -> float:
+def over_users(
+    measures: Callable[[Floats], Mapping[str, float]], user: npt.NDArray[np.int64], seed: int, rounds: int = 200
+) -> dict[str, Interval]:
+    """``measures`` of rows of which a user may have several, from the rows' weights, each with its interval.
+
+    ``user``: each row's, from 0 on without a gap. Users are drawn, each with all rows: those of one user tell less than
+    as many of others.
+    """
+    drawn = [measures(weight[user]) for weight in _draws(int(user.max()) + 1, seed, rounds)]
+    found = measures(np.ones(len(user)))
+    return {name: _interval(value, [d[name] for d in drawn]) for name, value in found.items()}
+
+
+def roc_auc(churned: Floats, score: Floats, weight: Floats | None = None) -> float:
     """Share of the pairs of one who churned and one who did not that ``score`` puts in order; equal scores are half."""
-    return _Ranking(churned, score, np.ones(len(score))).roc_auc()
+    return _Ranking(churned, score, np.ones(len(score)) if weight is None else weight).roc_auc()
 
 
 def calibration_bins(churned: Floats, score: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:

@@ -17,7 +17,7 @@ from lakehouse.embedded.cache import cache_folder
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.settings import Settings, load_settings
-from ml.versions import simulation_version
+from ml.versions import SIMULATED, simulation_version
 
 LEAST_PRIORITY: Final = 19
 """It runs while the stack starts, and must not slow that down."""
@@ -55,7 +55,8 @@ def cached_champion(settings: Settings) -> Path:
 
 
 def _make(cached: Path, lookback_days: int) -> None:
-    from ml.package import save, save_note  # these take seconds to import: not where a copy will do
+    from ml.dataset import AllDays  # these take seconds to import: not where a copy will do
+    from ml.package import save, save_note
     from ml.packaging import packaged
     from ml.planning import plan_cuts
     from ml.simulated import simulated_user_days
@@ -63,8 +64,8 @@ def _make(cached: Path, lookback_days: int) -> None:
 
     days = simulated_user_days()
     plan = Plan(plan_cuts(days, lookback_days=lookback_days), "users", bootstrap_rounds=50)
-    version = f"simulated-{simulation_version()}"
-    package = packaged(train(days, plan), plan, datetime.now(UTC), version=version, simulated=True)
+    version = f"{SIMULATED}{simulation_version()}"
+    package = packaged(train(AllDays(days), plan), plan, datetime.now(UTC), version=version, simulated=True)
     cached.parent.mkdir(parents=True, exist_ok=True)
     save_note(package.card, cached.with_suffix(".json"))
     save(package, cached)

@@ -47,6 +47,8 @@ class ModelCard:
     features_hash: str
     data_versions: Mapping[str, int] = field(default_factory=dict)
     """The Delta version of each table that it was trained on."""
+    known_at_cut: bool = False
+    """Whether features are of what the broker had by their cut; else of every event before it, however late it came."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def packaged(
     version: str,
     simulated: bool = False,
     data_versions: Mapping[str, int] | None = None,
+    known_at_cut: bool = False,
 ) -> Package:
     """``trained`` with its card; ``data_versions`` names the Delta version of each table it was trained on."""
     card = ModelCard(
@@ -41,6 +42,7 @@ def packaged(
         code_version=code_version(),
         features_hash=features_hash(),
         data_versions=dict(data_versions or {}),
+        known_at_cut=known_at_cut,
     )
     x = matrix(trained.data.training)
     active = matrix(trained.data.training.filter(ACTIVE))

@@ -4,40 +4,30 @@ home/models/
   mlflow.db       runs, versions and aliases
   artifacts/      what each run has left: the package, plots, the evaluation
   champion.pkl    the champion's package, which the API watches
-
-MLflow takes seconds to import, so it is imported where it is used, and nowhere else.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import re
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from gold.churn_features import COUNTS
-from lakehouse.embedded.environment import NO_TELEMETRY
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from ml import package as packages
 from ml.labels import CHURNED
 from ml.models import OPTIONAL, PROBABILITY
 from ml.package import Package
+from ml.tracking import client_of, database, exists, experiment, metrics_for_mlflow, silent_mlflow
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
@@ -48,8 +38,6 @@ PACKAGE: Final = "package"
 FILE: Final = "churn_model.pkl"
 LIBRARIES: Final = ("scikit-learn", "polars", "numpy")
 """What a package holds objects of. Where it is loaded the project itself is to be installed, too."""
-
-_QUIET: Final = {**NO_TELEMETRY, "MLFLOW_LOG_UV_FILES": "false", "GIT_PYTHON_REFRESH": "quiet"}
 
 
 @dataclass(frozen=True)
@@ -83,14 +71,14 @@ class Registry:
 
     def register(self, package: Package, run: Run) -> int:
         """Keeps ``package`` as a new version, whose number is given back. It serves once it is promoted."""
-        with _mlflow() as mlflow, tempfile.TemporaryDirectory() as folder:
+        with silent_mlflow() as mlflow, tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / FILE
             packages.save(package, file)
-            client = self._client()
-            mlflow.set_tracking_uri(self._database)
-            with mlflow.start_run(experiment_id=self._experiment(client)):
+            client = client_of(self.home)
+            mlflow.set_tracking_uri(database(self.home))
+            with mlflow.start_run(experiment_id=experiment(client, self.home, NAME)):
                 mlflow.log_params(dict(run.params))
-                mlflow.log_metrics({_metric(name): value for name, value in run.metrics.items() if isfinite(value)})
+                mlflow.log_metrics(metrics_for_mlflow(run.metrics))
                 mlflow.set_tags(dict(run.tags))
                 mlflow.log_artifacts(str(run.files))
                 logged = mlflow.pyfunc.log_model(
@@ -106,28 +94,28 @@ class Registry:
 
     def versions(self) -> list[Registered]:
         """All versions, the newest first."""
-        if not self._exists():
+        if not exists(self.home):
             return []
-        with _mlflow():
-            champion, client = self.champion(), self._client()
+        with silent_mlflow():
+            champion, client = self.champion(), client_of(self.home)
             found = [_registered(one, champion) for one in client.search_model_versions(f"name='{NAME}'")]
         return sorted(found, key=lambda one: -one.version)
 
     def champion(self) -> int | None:
         """The version that has the alias."""
-        if not self._exists():
+        if not exists(self.home):
             return None
-        with _mlflow() as mlflow:
+        with silent_mlflow() as mlflow:
             try:
-                return int(self._client().get_model_version_by_alias(NAME, CHAMPION).version)
+                return int(client_of(self.home).get_model_version_by_alias(NAME, CHAMPION).version)
             except mlflow.exceptions.MlflowException:
                 return None
 
     def load(self, version: int) -> Package:
         """The package of ``version``. Raises LakehouseError where there is none, or its files are gone."""
         self._require(version)
-        with _mlflow() as mlflow, tempfile.TemporaryDirectory() as folder:
-            mlflow.set_tracking_uri(self._database)
+        with silent_mlflow() as mlflow, tempfile.TemporaryDirectory() as folder:
+            mlflow.set_tracking_uri(database(self.home))
             try:
                 kept = mlflow.artifacts.download_artifacts(f"models:/{NAME}/{version}", dst_path=folder)
                 file = Path(kept) / "artifacts" / FILE
@@ -148,29 +136,10 @@ class Registry:
         A kill between the two is mended by promoting again. Raises LakehouseError as `load`.
         """
         package = self.load(version)
-        with _mlflow():
-            self._client().set_registered_model_alias(NAME, CHAMPION, str(version))
+        with silent_mlflow():
+            client_of(self.home).set_registered_model_alias(NAME, CHAMPION, str(version))
         packages.install(package, self.home)
         return package
-
-    @property
-    def _database(self) -> str:
-        return f"sqlite:///{self.home.models / 'mlflow.db'}"
-
-    def _exists(self) -> bool:
-        return (self.home.models / "mlflow.db").is_file()
-
-    def _client(self) -> MlflowClient:
-        from mlflow import MlflowClient
-
-        self.home.models.mkdir(parents=True, exist_ok=True)
-        return MlflowClient(self._database, self._database)
-
-    def _experiment(self, client: MlflowClient) -> str:
-        found = client.get_experiment_by_name(NAME)
-        if found is not None:
-            return str(found.experiment_id)
-        return str(client.create_experiment(NAME, artifact_location=(self.home.models / "artifacts").as_uri()))
 
     def _require(self, version: int) -> None:
         known = sorted(one.version for one in self.versions())
@@ -195,20 +164,3 @@ def _signature() -> ModelSignature:
     return ModelSignature(
         Schema([*needed, *optional]), Schema([ColSpec("double", PROBABILITY), ColSpec("boolean", CHURNED)])
     )
-
-
-def _metric(name: str) -> str:
-    """A name that MLflow takes."""
-    return re.sub(r"[^A-Za-z0-9_./-]+", "_", name)
-
-
-@contextmanager
-def _mlflow() -> Iterator[ModuleType]:
-    """MLflow, silent: what it says is for people who use it directly."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # its own switch is switched on again inside it
-        warnings.simplefilter("ignore")
-        import mlflow
-
-        yield mlflow

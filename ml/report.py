@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ml.dataset import AllDays
 from ml.evaluate import METRICS
 from ml.reference import FOLDER, REFERENCES, Reference
 from ml.training import CHOSEN, Trained, train
@@ -17,7 +18,7 @@ def main() -> int:
         sys.stderr.write(f"{folder}: there is no such folder; the one with the reference data may be named\n")
         return 1
     for reference in REFERENCES:
-        trained = train(reference.user_days(folder), reference.plan)
+        trained = train(AllDays(reference.user_days(folder)), reference.plan)
         sys.stdout.write("\n".join(lines(reference, trained)) + "\n\n")
     return 0
 

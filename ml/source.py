@@ -1,17 +1,32 @@
-"""Users' days from `gold.user_days`, as of a version, without Spark."""
+"""Users' days from `gold.user_days` and events from `silver.events`, as of a version, without Spark."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from lakehouse.contracts import UserDays
+from lakehouse.commits import KEY, Commit
+from lakehouse.contracts import SilverEvents, UserDays
+from lakehouse.dialects import DATAFUSION
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+
+EVENT_COLUMNS: Final = (
+    SilverEvents.user_id,
+    SilverEvents.event_type,
+    SilverEvents.event_time,
+    SilverEvents.session_id,
+    SilverEvents.price,
+    SilverEvents.quantity,
+    SilverEvents.kafka_timestamp,
+)
+"""What users' days are made of, and when the broker had it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,55 @@ def load_user_days(home: Home, version: int | None = None) -> PinnedDays:
             f"{newest} ({' '.join(str(error).split())[:200]})"
         ) from None
     return PinnedDays(_days(found), int(table.version()))
+
+
+@dataclass(frozen=True)
+class PinnedEvents:
+    """What users' days were made of."""
+
+    events: pl.DataFrame
+    """`EVENT_COLUMNS`."""
+    version: int
+    """The Delta version of ``silver.events``."""
+
+
+def load_events(home: Home, days_version: int, before: datetime) -> PinnedEvents:
+    """The events that happened and were received before ``before``, of the version of ``silver.events`` that is in
+    ``gold.user_days`` at ``days_version``.
+
+    Raises LakehouseError where that version is not told, or not kept.
+    """
+    version = _silver_version(home, days_version)
+    time, received = SilverEvents.event_time, SilverEvents.kafka_timestamp
+    columns = ", ".join(DATAFUSION.quoted(column) for column in EVENT_COLUMNS)
+    moment = DATAFUSION.timestamp(before)
+    query = f"SELECT {columns} FROM events WHERE {time} < {moment} AND {received} < {moment}"  # noqa: S608
+    try:
+        table = DeltaTable(str(home.table(SilverEvents.name)), version=version)
+        found = pa.table(QueryBuilder().register("events", table).execute(query).read_all())
+    except (DeltaError, OSError) as error:
+        raise LakehouseError(
+            f"--known-at-cut: {SilverEvents.name} under {home.root} cannot be read at version {version}, which "
+            f"{UserDays.name} at version {days_version} was made of; take a newer --data, or train without the flag "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from None
+    return PinnedEvents(
+        pl.DataFrame(found).with_columns(pl.col([time, received]).cast(pl.Datetime("us", "UTC"))), version
+    )
+
+
+def _silver_version(home: Home, days_version: int) -> int:
+    """As the newest commit up to ``days_version`` that moved events says of itself."""
+    table = DeltaTable(str(home.table(UserDays.name)), version=days_version)
+    for limit in (20, 1_000, None):  # a log may hold thousands of commits, and the one in question is mostly the last
+        for entry in table.history(limit):
+            commit = Commit.from_json(entry.get(KEY)) if entry["version"] <= days_version else None
+            if commit is not None and commit.source_version is not None:
+                return commit.source_version
+    raise LakehouseError(
+        f"--known-at-cut: {UserDays.name} under {home.root} does not say at version {days_version} which version of "
+        f"{SilverEvents.name} is in it; take a newer --data, or train without the flag"
+    )
 
 
 def _days(found: object) -> pl.DataFrame:

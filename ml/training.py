@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.contracts import ChurnFeatures as F
 from ml.bgnbd import BgNbd, Purchases
-from ml.dataset import Cuts, DataSet, data_set, fingerprint
+from ml.dataset import Cuts, DataSet, History, data_set, fingerprint
 from ml.evaluate import Floats, Interval, auc_differences, roc_auc, with_intervals
 from ml.labels import CHURNED, labels_end
 from ml.models import (
@@ -42,7 +42,7 @@ BG_NBD: Final = "BG/NBD"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train with. The same plan and days give the same model."""
+    """What to train with. The same plan and history give the same model."""
 
     cuts: Cuts
     validate_by: Literal["users", "time"]
@@ -78,8 +78,8 @@ class Trained:
         return len(self.data.judged)
 
 
-def train(user_days: pl.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> Trained:
-    """A model of ``user_days`` (all days of all users), chosen on the training cuts and judged on the test's.
+def train(history: History, plan: Plan, tell: Tell = lambda _: None) -> Trained:
+    """A model of ``history`` (of all users), chosen on the training cuts and judged on the test's.
 
     1. every candidate is fitted without a part of the rows, and scores it: choice and calibration rest on these;
     2. the simplest candidate within noise of the best is chosen;
@@ -88,7 +88,7 @@ def train(user_days: pl.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> T
     Raises ValueError where a cut has too few users of a label.
     """
     tell(f"features and labels at {len(plan.cuts.train) + 1} cuts")
-    data = data_set(user_days, plan.cuts)
+    data = data_set(history, plan.cuts)
     x, churned = matrix(data.training), labels(data.training)
     _check_labels(pl.concat([data.training, data.judged]))
     held_out, truth = _held_out(data.training, x, churned, plan, tell)

@@ -20,11 +20,26 @@ def day(text: str) -> datetime:
 
 def days(*acts: tuple[str, str]) -> pl.DataFrame:
     """gold.user_days of views (user, time of 2026 as ``03-01T10:00``)."""
-    return _days([(user, "view", datetime.fromisoformat(f"2026-{time}+00:00")) for user, time in acts])
+    return user_days(_events([(user, "view", _at(time)) for user, time in acts]), 100)
+
+
+def received(*acts: tuple[str, str, str]) -> pl.DataFrame:
+    """silver.events of views (user, time of 2026 as ``03-01T10:00``, time at which the broker had it)."""
+    return _events([(user, "view", _at(time)) for user, time, _ in acts]).with_columns(
+        pl.Series("kafka_timestamp", [_at(time) for *_, time in acts], pl.Datetime("us", "UTC"))
+    )
 
 
 def shop(users: int, seed: int) -> pl.DataFrame:
-    """``users`` who came in January and February 2026 and act at rates of their own until each one's end, by May."""
+    """The days of `shop_events`."""
+    return user_days(shop_events(users, seed), 100)
+
+
+def shop_events(users: int, seed: int) -> pl.DataFrame:
+    """``users`` who came in January and February 2026 and act at rates of their own until each one's end, by May.
+
+    The broker has each event as it happens.
+    """
     chance = np.random.default_rng(seed)
     acts = []
     for number in range(users):
@@ -33,11 +48,16 @@ def shop(users: int, seed: int) -> pl.DataFrame:
         for moment in moments[(moments < begins + alive) & (moments < 120)]:
             kind = chance.choice(["view", "view", "view", "add_to_cart", "purchase"])
             acts.append((f"u{number:04}", str(kind), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=float(moment))))
-    return _days(acts)
+    return _events(acts)
 
 
-def _days(acts: list[tuple[str, str, datetime]]) -> pl.DataFrame:
+def _at(time: str) -> datetime:
+    return datetime.fromisoformat(f"2026-{time}+00:00")
+
+
+def _events(acts: list[tuple[str, str, datetime]]) -> pl.DataFrame:
     rows = [
-        {"user_id": user, "event_type": kind, "event_time": time, "price": Decimal("10")} for user, kind, time in acts
+        {"user_id": user, "event_type": kind, "event_time": time, "kafka_timestamp": time, "price": Decimal("10")}
+        for user, kind, time in acts
     ]
-    return user_days(pl.DataFrame(rows, schema=pl.DataFrame(empty(SilverEvents)).schema), 100)
+    return pl.DataFrame(rows, schema=pl.DataFrame(empty(SilverEvents)).schema)

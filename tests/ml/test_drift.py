@@ -1,17 +1,16 @@
-"""The stability index by hand, and past predictions held against what followed."""
+"""The stability index by hand, and when retraining is due."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from math import log
 
 import numpy as np
-import polars as pl
 import pytest
 
 from gold.churn_features import FEATURES
-from ml.drift import Binned, drift, realised, reference_of, retraining_due, stability_index
-from tests.ml.churn_days import day, days
+from ml.drift import Binned, drift, reference_of, retraining_due, stability_index
+from tests.ml.churn_days import day
 
 
 def test_the_index_is_the_sum_over_bins_of_the_change_times_its_logarithm() -> None:
@@ -34,25 +33,6 @@ def test_the_same_rows_have_not_drifted_and_the_column_that_moved_is_named_first
     assert first[0] == FEATURES[4]
     assert first[1] > 0.25
     assert max(index for _, index in others) == 0
-
-
-def test_predictions_are_held_against_what_followed_within_the_horizon() -> None:
-    """A prediction at noon: the morning of its first day is before it, the evening of its last one after it."""
-    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    acts = days(
-        ("same day", "03-01T10:00"), ("same day", "03-01T13:00"),
-        ("last day", "02-01T10:00"), ("last day", "03-08T11:59"),
-        ("morning only", "03-01T10:00"),
-        ("too late", "02-01T10:00"), ("too late", "03-08T12:00"),
-    )  # fmt: skip
-    users = ["same day", "last day", "morning only", "too late"]
-    predictions = pl.DataFrame({"user_id": users, "as_of": [noon] * 4, "score": [0.2, 0.4, 0.6, 0.8]})
-
-    found = realised(predictions, acts, 7, newest=date(2026, 3, 9), score="score", seed=1)
-
-    assert found["roc_auc"].value == 1
-    assert found["brier"].value == pytest.approx((0.2**2 + 0.4**2 + 0.4**2 + 0.2**2) / 4)
-    assert realised(predictions, acts, 7, newest=date(2026, 3, 8), score="score", seed=1) == {}
 
 
 @pytest.mark.parametrize(

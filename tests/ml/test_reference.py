@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ml.dataset import judged_rows
+from ml.dataset import AllDays, judged_rows
 from ml.evaluate import Interval
 from ml.reference import CDNOW, GA4, Reference
 from ml.training import CHOSEN, COUNTS_ALONE, Trained, train
 
 
 def test_the_test_sets_are_those_of_the_reference_figures(shared_data: Path) -> None:
-    ga4, cdnow = (judged_rows(data.user_days(shared_data), data.plan.cuts) for data in (GA4, CDNOW))
+    ga4, cdnow = (judged_rows(AllDays(data.user_days(shared_data)), data.plan.cuts) for data in (GA4, CDNOW))
 
     assert (len(ga4), len(cdnow)) == (16_815, 23_570)
     assert round(ga4["churned"].mean(), 2) == 0.98  # type: ignore[call-overload]
@@ -22,7 +22,7 @@ def test_the_test_sets_are_those_of_the_reference_figures(shared_data: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize(("reference", "least", "counts"), [(GA4, 0.79, 0.74), (CDNOW, 0.805, 0.74)])
 def test_the_chosen_model_keeps_its_marks(shared_data: Path, reference: Reference, least: float, counts: float) -> None:
-    trained: Trained = train(reference.user_days(shared_data), reference.plan)
+    trained: Trained = train(AllDays(reference.user_days(shared_data)), reference.plan)
 
     auc: Interval = trained.test[CHOSEN]["roc_auc"]
     assert least <= auc.value < 0.9  # above that it would be leakage

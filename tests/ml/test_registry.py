@@ -20,9 +20,10 @@ from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from ml import package as packages
 from ml.challenge import Challenge, Wish, challenge
-from ml.monitoring import watch
+from ml.monitoring import Past, watch
 from ml.registry import NAME, Registry, Run
 from ml.source import load_user_days
+from ml.watches import Watches, horizons
 from tests.ml.churn_days import shop
 
 WISH = Wish(horizon_days=21, cuts=2)
@@ -48,6 +49,13 @@ def first(home: Home) -> Challenge:
     return challenge(home, WISH, served_lookback_days=30)
 
 
+@pytest.fixture(scope="module")
+def again(home: Home, first: Challenge) -> Challenge:
+    """The same training once more, with the first one's model as champion."""
+    assert first.verdict.promote
+    return challenge(home, WISH, served_lookback_days=30)
+
+
 def test_the_first_model_becomes_champion_and_its_file_serves(home: Home, first: Challenge) -> None:
     served = packages.load(home.champion)
 
@@ -57,15 +65,15 @@ def test_the_first_model_becomes_champion_and_its_file_serves(home: Home, first:
         "there was no champion to speak of",
     )
     assert served.card.version == "1"
-    assert served.card.data_versions == {"gold.user_days": 1}
+    assert (served.card.known_at_cut, served.card.data_versions) == (False, {"gold.user_days": 1})
     np.testing.assert_array_equal(
         served.model.probability(first.trained.data.judged), first.trained.model.probability(first.trained.data.judged)
     )
 
 
-def test_the_same_model_again_is_kept_but_does_not_beat_the_champion(home: Home, first: Challenge) -> None:
-    again = challenge(home, WISH, served_lookback_days=30)
-
+def test_the_same_model_again_is_kept_but_does_not_beat_the_champion(
+    home: Home, first: Challenge, again: Challenge
+) -> None:
     assert again.trained.fingerprints == first.trained.fingerprints
     assert not again.verdict.promote
     assert "does not beat the champion by more than noise" in again.verdict.reason
@@ -77,12 +85,54 @@ def test_the_same_model_again_is_kept_but_does_not_beat_the_champion(home: Home,
 def test_the_champion_is_watched_where_a_challenger_is_trained(home: Home, first: Challenge) -> None:
     days = load_user_days(home, first.data_version).days
 
-    found = watch(packages.load(home.champion), days)
+    found = watch(packages.load(home.champion), days, "nothing runs here")
 
     assert first.replaced is None
     assert (found.model_version, found.due_again) == ("1", first.plan.cuts.test.date() + timedelta(days=2 * 21))
     assert set(found.indices) == {"score", *FEATURES}
     assert found.as_document()["due"] == found.due
+    assert (found.realised, found.not_realised) == ([], "nothing runs here")
+
+
+def test_a_watch_is_kept_in_mlflow_with_what_came_of_the_predictions_of_each_model(
+    home: Home, first: Challenge
+) -> None:
+    """Of each user's prediction at the test's cut, by the champion and by one before it that said 0.5 of everybody."""
+    pinned, champion, judged = load_user_days(home, 1), packages.load(home.champion), first.trained.data.judged
+    of_champion = judged.select(
+        "user_id",
+        "as_of",
+        pl.Series("churn_probability", champion.model.probability(judged)),
+        model_version=pl.lit("1"),
+    )
+    of_another = of_champion.with_columns(pl.lit(0.5).alias("churn_probability"), pl.lit("0").alias("model_version"))
+    past = Past(pl.concat([of_champion, of_another]), {"0": 14, **horizons(Registry(home), champion)})
+
+    found = watch(champion, pinned.days, past)
+    Watches(home).keep(found, {"gold.user_days": 1})
+
+    kept, *_ = Watches(home).latest(3)
+    assert (kept.model_version, kept.at, kept.data_versions) == ("1", f"{found.at}", {"gold.user_days": 1})
+    assert kept.due == "; ".join(found.due)
+    assert kept.score == found.indices["score"]
+    tested = first.package.card.metrics
+    assert kept.metrics["realised.roc_auc"] == pytest.approx(tested["roc_auc"].value)
+    assert kept.metrics["realised.brier"] == pytest.approx(tested["brier"].value)
+    assert kept.metrics["realised.predictions"] == len(judged)
+    assert kept.metrics["realised.0.roc_auc"] == 0.5
+    document = json.loads((home.models / "artifacts" / kept.run_id / "artifacts" / "watch.json").read_text())
+    assert [one["model_version"] for one in document["realised"]] == ["0", "1"]
+
+
+def test_training_keeps_a_watch_of_the_champion_that_was_there(home: Home, again: Challenge) -> None:
+    """No stack runs here, so that nothing is known of past predictions."""
+    *_, kept = Watches(home).latest(50)
+
+    assert again.replaced is not None
+    assert (kept.model_version, kept.score) == ("1", again.replaced.indices["score"])
+    assert again.replaced.not_realised == (
+        f"realised accuracy needs the running stack: nothing is running under {home.root}; start it with `lakehouse up`"
+    )
 
 
 def test_a_version_says_what_it_was_made_of(home: Home, first: Challenge) -> None:

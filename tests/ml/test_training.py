@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from gold.churn_features import COUNTS
-from ml.dataset import Cuts, judged_rows, training_cuts
+from ml.dataset import AllDays, Cuts, judged_rows, training_cuts
 from ml.models import ChurnModel, Costs
 from ml.training import CHOSEN, COUNTS_ALONE, Plan, Trained, choose, train
 from tests.ml.churn_days import day, shop
@@ -28,7 +28,7 @@ def days() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def trained(days: pl.DataFrame) -> Trained:
-    return train(days, PLAN)
+    return train(AllDays(days), PLAN)
 
 
 def test_the_model_is_better_than_chance_and_not_below_recency_alone(trained: Trained) -> None:
@@ -40,16 +40,16 @@ def test_the_model_is_better_than_chance_and_not_below_recency_alone(trained: Tr
 
 
 def test_the_same_plan_and_days_give_the_same_scores(days: pl.DataFrame, trained: Trained) -> None:
-    again = train(days.sample(fraction=1.0, shuffle=True, seed=1), PLAN)
+    again = train(AllDays(days.sample(fraction=1.0, shuffle=True, seed=1)), PLAN)
 
-    rows = judged_rows(days, PLAN.cuts)
+    rows = judged_rows(AllDays(days), PLAN.cuts)
     assert again.fingerprints == trained.fingerprints
     np.testing.assert_array_equal(again.model.probability(rows), trained.model.probability(rows))
     assert again.test[CHOSEN] == trained.test[CHOSEN]
 
 
 def test_a_model_survives_pickling(days: pl.DataFrame, trained: Trained) -> None:
-    rows = judged_rows(days, PLAN.cuts)
+    rows = judged_rows(AllDays(days), PLAN.cuts)
 
     copy: ChurnModel = pickle.loads(pickle.dumps(trained.model))  # noqa: S301 (its own)
 
@@ -90,7 +90,7 @@ def test_a_count_that_is_no_count_is_refused_by_name(trained: Trained, row: dict
 
 
 def test_a_row_with_some_features_unknown_is_scored(days: pl.DataFrame, trained: Trained) -> None:
-    rows = judged_rows(days, PLAN.cuts).select(*COUNTS, "recency_days").head(20)
+    rows = judged_rows(AllDays(days), PLAN.cuts).select(*COUNTS, "recency_days").head(20)
 
     found = trained.model.probability(rows)
 
@@ -99,14 +99,14 @@ def test_a_row_with_some_features_unknown_is_scored(days: pl.DataFrame, trained:
 
 def test_validation_by_time_needs_a_cut_whose_labels_end_by_the_last_one(days: pl.DataFrame) -> None:
     with pytest.raises(ValueError, match="none whose labels end by the last training cut 2026-03-11"):
-        train(days, replace(PLAN, validate_by="time"))
+        train(AllDays(days), replace(PLAN, validate_by="time"))
 
 
 def test_a_cut_after_which_all_churned_is_refused() -> None:
     one = days_of(("ann", "02-01T10:00"), ("bob", "02-02T10:00"))
 
     with pytest.raises(ValueError, match="cut=2026-03-04: 2 of its users churned and 0 returned, and it takes 10"):
-        train(one, PLAN)
+        train(AllDays(one), PLAN)
 
 
 def test_the_simplest_within_noise_of_the_best_is_chosen() -> None:
