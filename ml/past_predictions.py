@@ -28,23 +28,22 @@ SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 }
 
 # Which users are taken depends on their ids alone, and so on nothing that a model knows.
-_LAST_OF_EACH_DAY = """
+_UNTIL = """
 WITH taken AS (
     SELECT user_id FROM public.churn_prediction_history WHERE as_of <= %(until)s
     GROUP BY user_id ORDER BY md5(user_id) LIMIT %(users)s
 )
-SELECT DISTINCT ON (model_version, user_id, (as_of AT TIME ZONE 'UTC')::date)
-       user_id, as_of, churn_probability, model_version
+SELECT user_id, as_of, churn_probability, model_version
 FROM public.churn_prediction_history
 WHERE as_of <= %(until)s AND user_id IN (SELECT user_id FROM taken)
-ORDER BY model_version, user_id, (as_of AT TIME ZONE 'UTC')::date, as_of DESC, scored_at DESC
+ORDER BY model_version, user_id, as_of
 """
 
 
 def past_predictions(home: Home, until: date) -> pl.DataFrame:
     """The last prediction of each user on each day (UTC) of ``as_of``, by each model, up to the midnight ``until``.
 
-    Of one user who acts all day there are hundreds in the history, and all but the same question. Of more than
+    More there are not: a user who acts all day would be asked all but the same question hundreds of times. Of more than
     `MOST_USERS` users so many are taken, always the same ones.
 
     Raises Unavailable where no Postgres of a running stack answers, with the reason.
@@ -66,7 +65,7 @@ def as_frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
 def _rows(dsn: str, until: date) -> list[tuple[Any, ...]]:
     try:
         with closing(_connect(dsn)) as conn, conn.cursor() as cursor:
-            cursor.execute(_LAST_OF_EACH_DAY, {"until": datetime.combine(until, time(), UTC), "users": MOST_USERS})
+            cursor.execute(_UNTIL, {"until": datetime.combine(until, time(), UTC), "users": MOST_USERS})
             return cursor.fetchall()
     except psycopg2.Error as error:
         raise Unavailable(f"Postgres at {_host_port(dsn)} does not answer: {_reason(error)}") from None
