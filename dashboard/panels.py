@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import charts
 from dashboard.queries import Activity, Now, Pipeline, Stream
 from dashboard.words import age, minutes, moment, share
+from lakehouse.contracts import SIMULATED_MODEL
 
 SILENT_AFTER = timedelta(seconds=30)
 """The streams report every second: one that has not for so long has stopped."""
@@ -88,6 +89,10 @@ def pipeline(found: Pipeline) -> None:
                     f"{stream.stream} · {stream.state}" + (f" since {moment(stream.since)} UTC" if stream.since else "")
                 )
                 st.text(stream.error)
+    if found.scored_by is not None and found.scored_by.startswith(SIMULATED_MODEL):
+        st.caption("Churn scores are by a model of simulated data, until `lakehouse train` makes one of yours.")
+    elif found.scored_by is not None:
+        st.text(f"Churn scores are by model {found.scored_by}.")
 
 
 def latest(found: Activity) -> None:

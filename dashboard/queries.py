@@ -74,7 +74,8 @@ FROM pipeline_status ORDER BY stream LIMIT 50
 
 _FRESHNESS = """
 SELECT now() AS read_at, (SELECT max(event_time) FROM raw_events) AS newest_event,
-       (SELECT max(applied_at) FROM mirror_ledger) AS mirrored_at
+       (SELECT max(applied_at) FROM mirror_ledger) AS mirrored_at,
+       (SELECT model_version FROM churn_prediction ORDER BY churn_probability DESC NULLS LAST LIMIT 1) AS scored_by
 """
 
 
@@ -114,6 +115,8 @@ class Pipeline:
     newest_event: datetime | None
     mirrored_at: datetime | None
     """When the last batch was mirrored."""
+    scored_by: str | None
+    """The churn model that scored the user most at risk; None while nobody is scored."""
 
     @property
     def watermark(self) -> datetime | None:
@@ -175,7 +178,7 @@ def _extent(cursor: Cursor) -> Span | None:
 def _pipeline(cursor: Cursor) -> Pipeline:
     (fresh,) = rows(cursor, _FRESHNESS)
     streams = tuple(Stream(*row) for row in rows(cursor, _STREAMS))
-    return Pipeline(fresh.read_at, streams, fresh.newest_event, fresh.mirrored_at)
+    return Pipeline(fresh.read_at, streams, fresh.newest_event, fresh.mirrored_at, fresh.scored_by)
 
 
 def _activity(cursor: Cursor, span: Span, minutes: int) -> Activity:

@@ -301,6 +301,10 @@ class ChurnFeatures(Table):
     table_properties: ClassVar = CHANGE_FEED
 
 
+SIMULATED_MODEL = "simulated-"
+"""A model_version begins so where the model has seen simulated events only."""
+
+
 class ChurnPrediction(Table):
     name = "churn_prediction"
     comment = "In Postgres: the newest score of each user of gold.churn_features."

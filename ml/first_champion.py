@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from lakehouse.contracts import SIMULATED_MODEL
 from lakehouse.embedded.cache import cache_folder
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.settings import Settings, load_settings
-from ml.versions import SIMULATED, simulation_version
+from ml.versions import simulation_version
 
 LEAST_PRIORITY: Final = 19
 """It runs while the stack starts, and must not slow that down."""
@@ -64,7 +65,7 @@ def _make(cached: Path, lookback_days: int) -> None:
 
     days = simulated_user_days()
     plan = Plan(plan_cuts(days, lookback_days=lookback_days), "users", bootstrap_rounds=50)
-    version = f"{SIMULATED}{simulation_version()}"
+    version = f"{SIMULATED_MODEL}{simulation_version()}"
     package = packaged(train(AllDays(days), plan), plan, datetime.now(UTC), version=version, simulated=True)
     cached.parent.mkdir(parents=True, exist_ok=True)
     save_note(package.card, cached.with_suffix(".json"))

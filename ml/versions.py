@@ -9,8 +9,6 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DISTRIBUTION: Final = "interaction-lakehouse"
-SIMULATED: Final = "simulated-"
-"""Begins the version of a model of simulated data."""
 
 
 def code_version() -> str:

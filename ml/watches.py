@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from lakehouse.contracts import SIMULATED_MODEL, UserDays
 from lakehouse.contracts import ChurnPredictionHistory as H
-from lakehouse.contracts import UserDays
 from lakehouse.errors import Unavailable
 from lakehouse.home import Home
 from ml.drift import SCORE
@@ -20,7 +20,6 @@ from ml.planning import HORIZON_DAYS
 from ml.registry import Registry
 from ml.source import PinnedDays
 from ml.tracking import client_of, exists, experiment, metrics_for_mlflow, silent_mlflow
-from ml.versions import SIMULATED
 
 EXPERIMENT: Final = "churn-monitoring"
 DOCUMENT: Final = "watch.json"
@@ -117,5 +116,5 @@ def _past(registry: Registry, champion: Package, pinned: PinnedDays) -> Past | s
     except Unavailable as error:
         return f"realised accuracy needs the running stack: {error}"
     # One of simulated data is in no registry; it is always trained for the default horizon.
-    simulated = [name for name in found[H.model_version].unique() if name.startswith(SIMULATED)]
+    simulated = [name for name in found[H.model_version].unique() if name.startswith(SIMULATED_MODEL)]
     return Past(found, {**dict.fromkeys(simulated, HORIZON_DAYS), **known})

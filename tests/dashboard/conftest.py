@@ -16,7 +16,7 @@ from lakehouse.home import Home
 from serving.postgres import connect, transaction
 
 PAGE = Path(__file__).parents[2] / "dashboard" / "app.py"
-TABLES = "raw_events, funnel_summary, funnel_windows, mirror_ledger, pipeline_status"
+TABLES = "raw_events, funnel_summary, funnel_windows, mirror_ledger, pipeline_status, churn_prediction"
 
 
 @pytest.fixture

@@ -54,6 +54,13 @@ class Tables:
         row = {"stream": stream, "state": "idle", "rows_total": 0, **fields, "updated_at": datetime.now(UTC) - ago}
         self._insert(f"pipeline_status ({', '.join(row)})", [tuple(row.values())])
 
+    def score(self, user: str, probability: float, model: str) -> None:
+        """A row of ``churn_prediction``."""
+        now = datetime.now(UTC)
+        row = {"user_id": user, "churn_probability": probability, "model_version": model, "as_of": now}
+        row |= {"scored_at": now, "features": "{}", "reasons": []}
+        self._insert(f"churn_prediction ({', '.join(row)})", [tuple(row.values())])
+
     def a_while_later(self, seconds: int, rows_total: int) -> None:
         """Every stream reports again, with so many rows."""
         with transaction(self._conn) as cursor:

@@ -170,6 +170,15 @@ def test_events_that_are_no_longer_kept_are_explained(open_page: Open, tables: T
     assert "counts above are complete" in said(open_page())
 
 
+def test_scores_of_a_model_of_simulated_data_are_called_that(open_page: Open, tables: Tables) -> None:
+    tables.status("bronze")
+    tables.score("ann", 0.9, "simulated-0.1.0")
+    assert "model of simulated data, until `lakehouse train`" in said(open_page())
+
+    tables.score("bob", 0.95, "3")
+    assert "Churn scores are by model 3." in said(open_page())
+
+
 def test_a_stream_that_waits_shows_its_error_as_text(open_page: Open, tables: Tables) -> None:
     tables.status("raw_events", state="waiting", error="disk **full** <b>now</b>", rows_total=4)
     tables.status("bronze", lag_events=1_200, lag_seconds=3.25, last_batch_rows=1_500, last_batch_seconds=0.5)
