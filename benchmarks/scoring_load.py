@@ -15,29 +15,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from serving.features import EXAMPLE, EXAMPLE_OF_ALL
+
 CONNECTIONS: Final = 32
 """Kept open. A request that is due while all are taken waits for one, and the wait counts."""
 
 WARM_UP: Final = 100
 """Requests that count nowhere."""
 
-SOME: Final[dict[str, float]] = {"num_views": 5, "num_add_to_cart": 2, "num_purchases": 0}
-ALL: Final[dict[str, float]] = {
-    **SOME,
-    "num_events": 9,
-    "sessions": 3,
-    "active_days": 2,
-    "active_hours": 3,
-    "recency_days": 12.5,
-    "tenure_days": 40.0,
-    "frequency": 0.07,
-    "trend": -0.4,
-    "days_between_visits": 6.0,
-    "days_since_purchase": 20.0,
-    "events_per_session": 3.0,
-    "minutes_per_day": 14.2,
-    "revenue": 0.0,
-}
+SOME: Final = EXAMPLE
+ALL: Final = {**EXAMPLE_OF_ALL, "days_since_purchase": 20.0}
 """Every other request: both models are asked."""
 
 
