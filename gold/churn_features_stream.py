@@ -18,7 +18,7 @@ from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
 from lakehouse.frames import Frame, apply, arrow_schema, count, empty, to_arrow, union
 from lakehouse.stages import Context, utc_now
-from lakehouse.store import Merge
+from lakehouse.store import Merge, all_rows
 
 C, D = ChurnFeatures, UserDays
 USERS_AT_ONCE: Final = 10_000
@@ -154,7 +154,7 @@ class ChurnFeaturesStage(Follower):
 
 REPLACE: Final = Merge(
     keys=[str(column) for column in C.key],
-    bounds=lambda _: "true",
+    bounds=all_rows,
     update=lambda _: {str(column): f"s.{column}" for column in C.columns()},
 )
 

@@ -86,10 +86,16 @@ def where(rows: Frame, column: str, *values: str) -> Frame:
     return rows.where(F.col(column).isin(*values))
 
 
+def stacked(tables: Sequence[pa.Table]) -> pa.Table:
+    """Rows of the same columns, whatever engine's Arrow types and order of columns each has."""
+    names = tables[0].column_names
+    return to_arrow(pl.concat([pl.DataFrame(table.select(names)) for table in tables]))
+
+
 def union(rows: Frame, more: Frame) -> Frame:
     """Both, of the same columns and the same form."""
     if isinstance(rows, pa.Table):
-        return to_arrow(pl.concat([pl.DataFrame(rows), pl.DataFrame(more.select(rows.column_names))]))
+        return stacked([rows, more])
     return rows.unionByName(more)
 
 

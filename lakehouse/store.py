@@ -26,7 +26,7 @@ from lakehouse.commits import KEY, Commit, upkeep
 from lakehouse.contracts import TABLES, Table
 from lakehouse.deltalog import Version, read_version
 from lakehouse.dialects import DATAFUSION, SPARK, Dialect
-from lakehouse.frames import Frame, conform, empty, to_arrow
+from lakehouse.frames import Frame, conform, empty, stacked, to_arrow
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.spark import is_local
@@ -54,7 +54,8 @@ class Merge:
     update: Callable[[Dialect], Mapping[str, str]]
 
 
-def _all(_: Dialect) -> str:
+def all_rows(_: Dialect) -> str:
+    """The condition that leaves none out."""
     return "true"
 
 
@@ -209,7 +210,7 @@ class TableStore:
         files = [str(file) for version in versions for file in version.files]
         if files or not parts:
             parts.insert(0, to_arrow(self._files(table, files).select(names).collect()))
-        return pa.concat_tables(parts, promote_options="permissive") if len(parts) > 1 else parts[0]
+        return stacked(parts) if len(parts) > 1 else parts[0]
 
     def changed(self, table: type[Table], first: int, last: int, columns: Sequence[str]) -> Frame:
         """``columns``, each combination once, of the rows that the versions from ``first`` to ``last``, both included,
@@ -219,7 +220,7 @@ class TableStore:
             return self._feed_by_spark(table, first, last).select(*names).distinct()
         return to_arrow(pl.DataFrame(self.feed(table, first, last, names)).select(names).unique())
 
-    def of(self, table: type[Table], keys: Frame, where: Callable[[Dialect], str] = _all) -> Frame:
+    def of(self, table: type[Table], keys: Frame, where: Callable[[Dialect], str] = all_rows) -> Frame:
         """The rows of ``table`` at its newest version that agree with a row of ``keys`` in all its columns.
 
         ``where`` narrows them by literals, so that files are skipped.
