@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
@@ -16,6 +16,11 @@ def midnight(moment: datetime) -> datetime:
     if moment.tzinfo is None or moment.utcoffset() != timedelta(0) or moment.time() != time():
         raise ValueError(f"cut={moment.isoformat()}: must be a midnight in UTC, since users' days are whole")
     return moment
+
+
+def midnight_of(day: date) -> datetime:
+    """With which ``day`` (UTC) begins."""
+    return datetime.combine(day, time(), UTC)
 
 
 def with_labels(rows: pl.DataFrame, user_days: pl.DataFrame, cut: datetime, horizon_days: int) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -13,6 +13,7 @@ from gold.churn_features import churn_features
 from lakehouse.contracts import UserDays as D
 from ml.documents import plain
 from ml.drift import ACTIVE, drift, due_again, retraining_due
+from ml.labels import midnight_of
 from ml.models import matrix
 from ml.package import Package
 from ml.realised import Realised, realised
@@ -68,7 +69,7 @@ def watch(champion: Package, user_days: pl.DataFrame, past: Past | str) -> Watch
     ``past``: the predictions there were, or why they are not to be had.
     """
     card, newest = champion.card, newest_day(user_days)
-    rows = churn_features(user_days, datetime.combine(newest, time(), UTC), card.lookback_days).filter(ACTIVE)
+    rows = churn_features(user_days, midnight_of(newest), card.lookback_days).filter(ACTIVE)
     indices: dict[str, float] = {}
     if champion.reference is not None and len(rows):
         x = matrix(rows)

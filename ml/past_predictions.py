@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from lakehouse.contracts import ChurnPredictionHistory as H
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.home import Home
+from ml.labels import midnight_of
 
 MOST_USERS: Final = 10_000
 """Enough for narrow intervals; the cost must not grow with the number of users."""
@@ -65,7 +66,7 @@ def as_frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
 def _rows(dsn: str, until: date) -> list[tuple[Any, ...]]:
     try:
         with closing(_connect(dsn)) as conn, conn.cursor() as cursor:
-            cursor.execute(_UNTIL, {"until": datetime.combine(until, time(), UTC), "users": MOST_USERS})
+            cursor.execute(_UNTIL, {"until": midnight_of(until), "users": MOST_USERS})
             return cursor.fetchall()
     except psycopg2.Error as error:
         raise Unavailable(f"Postgres at {_host_port(dsn)} does not answer: {_reason(error)}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from lakehouse.contracts import UserDays as D
 from lakehouse.errors import LakehouseError
 from ml.dataset import Cuts, training_cuts
+from ml.labels import midnight_of
 
 HORIZON_DAYS: Final = 30
 LOOKBACK_DAYS: Final = 30
@@ -40,9 +41,9 @@ def plan_cuts(
             f"--test-cut {test}: its labels end on {test + timedelta(days=horizon_days)}, and the events on {newest}; "
             f"the latest is {latest}"
         )
-    cut = _midnight(test or latest)
+    cut = midnight_of(test or latest)
     wanted = training_cuts(cut, horizon_days, every_days, number or NUMBER)
-    first_day = _midnight(oldest)
+    first_day = midnight_of(oldest)
     if number is None:
         full = tuple(one for one in wanted if one - timedelta(days=lookback_days) >= first_day)
         wanted = full or wanted[-1:]
@@ -75,7 +76,3 @@ def _too_short(
     if 1 <= shorter < horizon_days:
         remedies.append(f"shorten the horizon: --horizon {shorter} at most")
     return f"too little to train on: {there}, and {why}, so that nothing lies before it; {', or '.join(remedies)}"
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ import polars as pl
 from lakehouse.contracts import ChurnPredictionHistory as H
 from lakehouse.contracts import UserDays as D
 from ml.evaluate import Floats, Interval, over_users, roc_auc
-from ml.labels import CHURNED
+from ml.labels import CHURNED, midnight_of
 
 SEED: Final = 7
 ROUNDS: Final = 100
@@ -81,7 +81,7 @@ def with_outcomes(predictions: pl.DataFrame, user_days: pl.DataFrame, horizon_da
     user from ``as_of``, inclusive, to ``horizon_days`` later, exclusive.
     """
     end = pl.col(H.as_of) + timedelta(days=horizon_days)
-    over = predictions.filter(end <= datetime.combine(newest, time(), UTC)).sort(H.as_of)
+    over = predictions.filter(end <= midnight_of(newest)).sort(H.as_of)
     days = user_days.select(D.user_id, D.first_event_time, D.last_event_time).sort(D.last_event_time)
     # The first day that is not over at as_of. One with events on both sides of a bound still has its last one, or its
     # first one, inside it, for a horizon is no shorter than a day.

@@ -10,16 +10,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gold.churn_features import FEATURES
 from lakehouse.contracts import ChurnFeatures, ChurnPrediction
 from serving.scoring_client import Refused, Scored
 from serving.sink import conform, mirror_schema
 
 ROWS_AT_ONCE: Final = 5_000
-
-FEATURES: Final = tuple(
-    column for column in ChurnFeatures.columns() if column not in (ChurnFeatures.user_id, ChurnFeatures.as_of)
-)
-"""What is sent of a user; who it is stays here."""
 
 Score: TypeAlias = Callable[[pa.Table], Scored]
 

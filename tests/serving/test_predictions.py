@@ -16,6 +16,7 @@ from psycopg2.extensions import connection as Connection
 from scoring_api import Api
 from serving_rows import at, batch, read
 
+from gold.churn_features import FEATURES
 from gold.churn_features_stream import REPLACE
 from lakehouse.commits import Commit
 from lakehouse.contracts import ChurnFeatures
@@ -28,7 +29,7 @@ from lakehouse.stages import Context
 from lakehouse.store import TableStore
 from ml.package import Package
 from serving import predictions as stage_of_scores
-from serving.prediction_rows import FEATURES, predictions
+from serving.prediction_rows import predictions
 from serving.prediction_sink import apply_predictions, drop_expired_history
 from serving.predictions import PredictionStage, UnscoredStage, stages
 from serving.scoring_client import Refused, Scored, ScoringClient
