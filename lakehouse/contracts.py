@@ -339,6 +339,48 @@ class ChurnPredictionHistory(Table):
     key = (user_id, as_of_date, model_version)
 
 
+class QualityResults(Table):
+    name = "quality.results"
+    comment = "Every verdict: one row for each expectation of each run of the validator."
+
+    run_id = Column("run_id", "string", "TABLE@FIRST-LAST where it followed the table, else unique.", nullable=False)
+    table_name = Column("table_name", "string", "The table that was judged.", nullable=False)
+    mode = Column("mode", "string", "new: the rows of the versions; full: the table at last_version.", nullable=False)
+    first_version = Column("first_version", "long", "First Delta version whose rows were judged.", nullable=False)
+    last_version = Column("last_version", "long", "Last Delta version whose rows were judged.", nullable=False)
+    num_rows = Column("num_rows", "long", "Rows judged.", nullable=False)
+    started_at = Column("started_at", "timestamp", "When the run began.", nullable=False)
+    duration_seconds = Column("duration_seconds", "double", "How long the whole run took.", nullable=False)
+    expectation = Column("expectation", "string", "Its name within the table's suite.", nullable=False)
+    expectation_type = Column("expectation_type", "string", "What Great Expectations calls it.", nullable=False)
+    column_name = Column("column_name", "string", "The column that it is on, where it is on one.")
+    severity = Column("severity", "string", "What a failure does: warn, alarm or halt.", nullable=False)
+    success = Column("success", "boolean", "Whether it was met; null where it could not be judged.")
+    observed = Column("observed", "string", "The observed value, as JSON.")
+    unexpected_count = Column("unexpected_count", "long", "Rows that failed; null where it is not about single rows.")
+    examples = Column("examples", STRINGS, "Keys of rows that failed, as JSON objects, a few.", nullable=False)
+    description = Column("description", "string", "What it requires, and why.", nullable=False)
+    error = Column("error", "string", "Why it could not be judged.")
+    run_date = Column("run_date", "date", "Day (UTC) of started_at.", nullable=False)
+
+    key = (run_id, expectation)
+    partition_by = (run_date,)
+    layout = (run_date,)
+    table_properties: ClassVar = CHANGE_FEED
+
+
+class QualityDecisions(Table):
+    name = "quality.decisions"
+    comment = "What was done about a run that halted the layers after a table; append-only."
+
+    run_id = Column("run_id", "string", "The run of quality.results.", nullable=False)
+    decision = Column("decision", "string", "accepted: as they are; rebuilt: made anew.", nullable=False)
+    decided_at = Column("decided_at", "timestamp", "When.", nullable=False)
+    note = Column("note", "string", "Why, in the words of whoever decided.")
+
+    key = (run_id, decided_at)
+
+
 class GoldSnapshots(Table):
     name = "gold.snapshots"
     comment = "Every partition of gold that a daily snapshot copied, because it had changed."
@@ -406,4 +448,10 @@ PIPELINE: tuple[type[Table], ...] = (
 )
 """The tables that the stages write."""
 
-TABLES: tuple[type[Table], ...] = (*PIPELINE, GoldSnapshots, *(snapshot.copies for snapshot in SNAPSHOTS))
+TABLES: tuple[type[Table], ...] = (
+    *PIPELINE,
+    QualityResults,
+    QualityDecisions,
+    GoldSnapshots,
+    *(snapshot.copies for snapshot in SNAPSHOTS),
+)
