@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from gold.churn_features import latest_features, remembered
+from gold.user_days_stream import UserDaysStage
 from lakehouse.commits import Commit
 from lakehouse.contracts import ChurnFeatures, FunnelSummary, UserDays
 from lakehouse.dialects import EPOCH, Dialect
@@ -21,8 +22,10 @@ from lakehouse.stages import Context, utc_now
 from lakehouse.store import Merge, all_rows
 
 C, D = ChurnFeatures, UserDays
-USERS_AT_ONCE: Final = 10_000
-"""How many users' days are in memory at a time, and for how long the other stages wait in a refresh."""
+USERS_AT_ONCE: Final = 50_000
+"""How many users' days are in memory at a time: each part is a commit that rewrites the files of its users."""
+REFRESHED_AT_ONCE: Final = 10_000
+"""Users of one turn of a refresh, for whom the other stages wait."""
 
 
 class ChurnFeaturesStage(Follower):
@@ -38,6 +41,7 @@ class ChurnFeaturesStage(Follower):
     name = "churn_features"
     origin = UserDays
     targets = (ChurnFeatures,)
+    batches_at_once = UserDaysStage.batches_at_once
     last: Commit | None = None
 
     def __init__(self, context: Context) -> None:
@@ -99,10 +103,10 @@ class ChurnFeaturesStage(Follower):
     def _older(self, until: datetime) -> tuple[Frame, bool]:
         """Users with a row older than ``until``, and whether they are all of them."""
         store = self.context.store
-        if not store.delta_rs_commits(USERS_AT_ONCE):
+        if not store.delta_rs_commits(REFRESHED_AT_ONCE):
             return store.read(C, lambda dialect: f"{C.as_of} < {dialect.timestamp(until)}").select(C.user_id), True
-        older = store.scan(C).filter(pl.col(C.as_of) < until).select(C.user_id).head(USERS_AT_ONCE).collect()
-        return to_arrow(older), older.height < USERS_AT_ONCE
+        older = store.scan(C).filter(pl.col(C.as_of) < until).select(C.user_id).head(REFRESHED_AT_ONCE).collect()
+        return to_arrow(older), older.height < REFRESHED_AT_ONCE
 
     def _upsert(self, users: Frame, account: Commit, changed: Collection[date] = ()) -> Commit:
         """``changed``: the days to look at, beside those of the lookback."""

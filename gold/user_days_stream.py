@@ -40,6 +40,7 @@ class UserDaysStage(Follower):
     name = "user_days"
     origin = SilverEvents
     targets = (UserDays,)
+    batches_at_once = 4  # silver's come meanwhile, while it waits for its interval; and it reads few of their columns
     last: Commit | None = None
 
     def __init__(self, context: Context) -> None:

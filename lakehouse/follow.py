@@ -17,6 +17,8 @@ class Follower(Stage):
     """Takes the new versions of ``origin`` in capped ranges, each once."""
 
     origin: type[Table]
+    batches_at_once: int = 1
+    """How many of the largest batches a range may hold, as far as delta-rs can commit them."""
     ends_at: int | None = None
     """Where the next range must end: a batch that was begun and not finished ended there."""
 
@@ -48,13 +50,15 @@ class Follower(Stage):
             raise
 
     def _end_of_range(self, first: int, head: int) -> int:
-        """As many versions as hold at most ``max_events_per_batch`` rows together, and at least one."""
+        """As many versions as hold at most as many rows as may be taken at once, and at least one."""
         if self.ends_at is not None:
             last, self.ends_at = min(self.ends_at, head), None
             return max(first, last)
-        rows = 0
+        settings, rows = self.context.settings, 0
+        batch = settings.max_events_per_batch
+        most = max(batch, min(self.batches_at_once * batch, settings.delta_rs_max_rows))
         for version in self.context.store.versions(self.origin, first, head):
             rows += version.rows
-            if rows > self.context.settings.max_events_per_batch and version.number > first:
+            if rows > most and version.number > first:
                 return version.number - 1
         return head

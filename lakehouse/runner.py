@@ -23,9 +23,13 @@ LONGEST_RETRY_S = 60.0
 LONGEST_OUTAGE_RETRY_S = 10.0
 """To ask a server whether it is back costs nothing; what waits for it should not wait much longer than it was away."""
 IDLE_POLL_S = 0.1
+LARGEST_SHARE = 0.1
+"""Of the time, for stages with a least interval: where they take long they come more rarely, and take more at once."""
 
 BESIDE = (Lane.mirrors, Lane.scores)
 """The lanes that have a thread of their own."""
+
+_TRACEBACK = "Traceback (most recent call last):"
 
 WAITING = "waiting"
 """The state of a stage that will be tried again."""
@@ -92,7 +96,7 @@ class Runner:
                 with self._changed:
                     self.rounds += 1
                     self._changed.notify_all()
-                least = self.interval_s if worked else IDLE_POLL_S
+                least = IDLE_POLL_S if not worked else 0.0 if self._in_a_hurry else self.interval_s
                 self.stopping.wait(max(0.0, least - (self.clock() - began)))
         finally:
             self.stopping.set()
@@ -115,7 +119,9 @@ class Runner:
         Raises EngineLost, in the lane that needs Spark.
         """
         self._require_engine(lane)
-        worked = False
+        worked = busy = False
+        rare: list[Stage] = []
+        took = 0.0
         now = self.clock()  # of the round: stages of one interval stay in one round, each behind the one it reads
         for stage in self.stages:
             if stage.lane is not lane:
@@ -130,11 +136,16 @@ class Runner:
             try:
                 began = utc_now()
                 if stage.has_work():
-                    if now < stage.state.due_at and not self._in_a_hurry:
+                    if now < stage.state.due_at and (busy or not self._in_a_hurry):
                         continue
                     stage.state.state = "running"
+                    started = self.clock()
                     stage.run()
-                    stage.state.due_at = now + stage.interval_s
+                    if stage.interval_s:
+                        rare.append(stage)
+                        took += self.clock() - started
+                    else:
+                        busy = True
                     worked = True
                     with self._changed:
                         self._commits += 1
@@ -147,6 +158,8 @@ class Runner:
             except Exception as error:
                 self._require_engine(lane, error)
                 self._failed(stage, error)
+        for stage in rare:
+            stage.state.due_at = now + max(stage.interval_s, took / LARGEST_SHARE)
         return worked
 
     def wait_for_round(self, after: int, timeout_s: float) -> int:
@@ -157,7 +170,8 @@ class Runner:
 
     @contextmanager
     def hurry(self) -> Iterator[None]:
-        """Meanwhile stages run without their least intervals: someone waits for them."""
+        """Meanwhile rounds follow each other at once, and stages with a least interval run whenever no other had work:
+        someone waits for them."""
         with self._changed:
             self._in_a_hurry += 1
         try:
@@ -218,5 +232,8 @@ class Runner:
 
 def one_line(error: BaseException) -> str:
     """The reason of ``error`` in one line, without the engine's stack."""
-    text = str(error).strip().split("\n")[0] or type(error).__name__
+    lines = str(error).strip().split("\n")
+    if _TRACEBACK in lines:  # of one of Spark's Python workers: its last line, which is not indented, is the reason
+        lines = [line for line in lines[lines.index(_TRACEBACK) + 1 :] if line and not line.startswith(" ")] or lines
+    text = lines[0] or type(error).__name__
     return text if isinstance(error, LakehouseError) else f"{type(error).__name__}: {text}"[:500]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def build_session(settings: Settings, jars: Sequence[Path], java_home: Path) -> 
     """
     os.environ["JAVA_HOME"] = str(java_home)
     os.environ.pop("SPARK_HOME", None)
+    if is_local(settings):  # else Spark's workers are whatever Python stands first on the path
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     class_path = os.pathsep.join(str(jar) for jar in jars)
     builder = SparkSession.builder.appName("interaction-lakehouse").master(settings.spark_master)
     options = {

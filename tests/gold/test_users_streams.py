@@ -257,6 +257,7 @@ def test_an_update_in_parts_that_dies_between_them_ends_as_one_that_does_not(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(churn_stream, "USERS_AT_ONCE", 2)
+    monkeypatch.setattr(churn_stream, "REFRESHED_AT_ONCE", 2)
     shop.bring(*FIRST)
     shop.watermark(at("11T00:00"))
     with monkeypatch.context() as dying:

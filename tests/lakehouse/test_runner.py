@@ -181,7 +181,7 @@ def test_stages_of_one_interval_stay_in_one_round_however_long_they_take() -> No
     class Slow(Scripted):
         def run(self) -> None:
             super().run()
-            rounds.clock.now += 0.7
+            rounds.clock.now += 0.2
 
     first, second = Slow("user_days", 3), Slow("churn_features", 3)
     first.interval_s = second.interval_s = 5.0
@@ -190,7 +190,7 @@ def test_stages_of_one_interval_stay_in_one_round_however_long_they_take() -> No
     for _ in range(3):
         rounds.runner.round()
         assert first.runs == second.runs
-        rounds.clock.now += 3.6  # 5 s since the first one began, and not since the second one did
+        rounds.clock.now += 4.6  # 5 s since the first one began, and not since the second one did
 
     assert first.runs == 3
 
@@ -207,6 +207,41 @@ def test_who_waits_makes_stages_run_without_their_intervals() -> None:
 
     rare.batches = 1
     assert rounds.runner.round() is False
+
+
+def test_in_a_hurry_a_stage_with_an_interval_lets_the_others_work_off_their_backlog() -> None:
+    often, rare, rarer = Scripted("gold", 3), Scripted("user_days", 9), Scripted("churn_features", 9)
+    rare.interval_s = rarer.interval_s = 5.0
+    rounds = Rounds([often, rare, rarer])
+    runs = []
+
+    with rounds.runner.hurry():
+        for _ in range(5):
+            rounds.runner.round()
+            runs.append((often.runs, rare.runs, rarer.runs))
+
+    assert runs == [(1, 1, 1), (2, 1, 1), (3, 1, 1), (3, 2, 2), (3, 3, 3)]
+
+
+def test_a_stage_with_an_interval_that_takes_long_comes_more_rarely() -> None:
+    rounds = Rounds([])
+
+    class Slow(Scripted):
+        def run(self) -> None:
+            super().run()
+            rounds.clock.now += 2.0
+
+    rounds.runner.stages = [slow := Slow("churn_features", 3)]
+    slow.interval_s = 5.0
+    ran_at = []
+
+    while not rounds.runner.caught_up:
+        now = rounds.clock.now
+        if rounds.runner.round():
+            ran_at.append(now - 1_000)
+        rounds.clock.now += 1.0
+
+    assert ran_at == [0, 20, 40]
 
 
 def test_a_stage_that_failed_does_not_wait_for_its_interval() -> None:
@@ -421,6 +456,8 @@ def test_who_waits_for_a_round_is_told_how_many_are_done() -> None:
 
 def test_an_error_becomes_one_line_with_its_kind_unless_it_is_our_own() -> None:
     assert one_line(ValueError("bad\n  at org.apache.spark")) == "ValueError: bad"
+    worker = "An exception was thrown:\nTraceback (most recent call last):\n  File x\nImportError: no pyarrow\n\nJVM"
+    assert one_line(ValueError(worker)) == "ValueError: ImportError: no pyarrow"
     assert one_line(ValueError()) == "ValueError: ValueError"
     assert one_line(LakehouseError("disk is full")) == "disk is full"
     assert len(one_line(ValueError("x" * 10_000))) == 500
