@@ -14,9 +14,13 @@ FORMAT = 1
 
 
 def save(folder: Path, name: str, *, machine: Machine, options: Any, result: Any, seconds: float, quick: bool) -> Path:
-    """Writes ``FOLDER/NAME.json``, replacing the last run's; ``options`` and ``result`` are dataclasses."""
+    """Writes ``FOLDER/NAME.json``, replacing the last run's; ``options`` and ``result`` are dataclasses.
+
+    Where the options name ``parts``, those of the last run that this one left out are kept.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    document = {
+    path = folder / f"{name}.json"
+    document: dict[str, Any] = {
         "format": FORMAT,
         "benchmark": name,
         "quick": quick,
@@ -25,8 +29,18 @@ def save(folder: Path, name: str, *, machine: Machine, options: Any, result: Any
         "options": dataclasses.asdict(options),
         "result": dataclasses.asdict(result),
     }
-    path = folder / f"{name}.json"
+    if "parts" in document["options"] and path.is_file():
+        _keep_parts(json.loads(path.read_text()), document)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(document, indent=1) + "\n")
     part.replace(path)
     return path
+
+
+def _keep_parts(last: dict[str, Any], document: dict[str, Any]) -> None:
+    told = {part["name"] for part in document["result"]["parts"]}
+    kept = [part for part in last["result"]["parts"] if part["name"] not in told]
+    if kept and last["quick"] == document["quick"]:
+        document["result"]["parts"] = [*kept, *document["result"]["parts"]]
+        document["options"]["parts"] = [part["name"] for part in document["result"]["parts"]]
+        document["seconds"] += last["seconds"]
