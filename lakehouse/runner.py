@@ -174,6 +174,8 @@ class Runner:
         someone waits for them."""
         with self._changed:
             self._in_a_hurry += 1
+        for stage in self.stages:
+            stage.hasten()
         try:
             yield
         finally:

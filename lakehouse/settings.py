@@ -149,6 +149,11 @@ class Settings(BaseSettings):
     churn_refresh_hours: float = Field(
         24.0, gt=0, description="Users who did not act get new features once the watermark has come so far."
     )
+    churn_segment_property: str = Field(
+        "device",
+        pattern=r"^[A-Za-z0-9_]*$",
+        description="Property of events by whose values `lakehouse train` judges users apart; empty for none.",
+    )
 
     # Simulator (lakehouse up, lakehouse produce)
     simulator_rate: float = Field(20.0, ge=0, description="Events/s that `up` simulates.")

@@ -120,6 +120,9 @@ class Stage(ABC):
         """Whether nothing that ``origin`` held at ``version`` is left for it to do."""
         return self.position is not None and self.position >= version
 
+    def hasten(self) -> None:  # noqa: B027 (most stages look in every round)
+        """Somebody waits for it from now on: what it asks only now and then, it asks before it says that it is done."""
+
     def close(self) -> None:  # noqa: B027 (most stages hold nothing)
         """Ends what the stage holds, between rounds."""
 

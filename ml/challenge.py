@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lakehouse.contracts import SilverEvents, UserDays
 from lakehouse.errors import LakehouseError
@@ -25,9 +25,11 @@ from ml.planning import EVERY_DAYS, HORIZON_DAYS, LOOKBACK_DAYS, plan_cuts
 from ml.plots import write_plots
 from ml.promotion import Verdict, judge
 from ml.registry import Registry, Run
+from ml.search import Budget, Told
 from ml.segments import Segment, segments
-from ml.source import PinnedDays, load_events, load_user_days
+from ml.source import PinnedDays, load_events, load_property, load_user_days
 from ml.training import CHOSEN, COUNTS_ALONE, Plan, Tell, Trained, labels, train
+from ml.validation import By
 from ml.watches import watch_and_keep
 
 
@@ -41,12 +43,15 @@ class Wish:
     test: date | None = None
     every_days: int = EVERY_DAYS
     cuts: int | None = None
-    validate_by: Literal["users", "time"] = "users"
+    validate_by: By = "users"
     costs: Costs = field(default_factory=Costs)
     seed: int = 7
+    search: Budget = field(default_factory=Budget)
     known_at_cut: bool = False
     session_ids_cap: int = 1_000
     """Of a user's day, where days are made anew; as those of `gold.user_days`."""
+    segment_property: str = ""
+    """Of events: users are judged by its values, too; empty: by none."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Challenge:
             "reason": self.verdict.reason,
             "difference": self.verdict.difference,
             "chosen": self.trained.model.name,
+            "settings": self.trained.settings,
             "threshold": self.trained.model.threshold,
             "data": self.package.card.data_versions,
             "known_at_cut": self.package.card.known_at_cut,
@@ -85,6 +91,7 @@ class Challenge:
             "test_rows": self.trained.judged_rows,
             "fingerprints": list(self.trained.fingerprints),
             "validation": self.trained.validation,
+            "search": self._search(),
             "test": self.trained.test,
             "less_logistic_regression": self.trained.differences,
             "segments": self.segments,
@@ -94,21 +101,36 @@ class Challenge:
         found: dict[str, Any] = plain(document)
         return found
 
+    def _search(self) -> dict[str, Any]:
+        search = self.trained.search
+        return {
+            "seconds": search.seconds,
+            "entered": list(search.log_odds),
+            "defaults": search.defaults,
+            "tried": search.tried,
+        }
 
-def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = lambda _: None) -> Challenge:
+
+def challenge(
+    home: Home,
+    wish: Wish,
+    served_lookback_days: int,
+    tell: Tell = lambda _: None,
+    told: Told = lambda _, __: None,
+) -> Challenge:
     """Trains, registers and judges; the challenger becomes champion where the verdict says so.
 
-    ``served_lookback_days``: what the features that are scored are counted in.
+    ``served_lookback_days``: what the features that are scored are counted in. ``told`` follows a search of settings.
 
     Raises LakehouseError where the data do not do, with what would help.
     """
     tell(f"reading {UserDays.name}")
     pinned = load_user_days(home, wish.data)
     cuts = plan_cuts(pinned.days, wish.horizon_days, wish.lookback_days, wish.test, wish.every_days, wish.cuts)
-    plan = Plan(cuts, wish.validate_by, wish.costs, wish.seed)
+    plan = Plan(cuts, wish.validate_by, wish.costs, wish.seed, search=wish.search)
     history, data_versions = _history(home, wish, pinned, cuts, tell)
     try:
-        trained = train(history, plan, tell)
+        trained = train(history, plan, tell, told)
     except ValueError as error:
         remedy = ", or none of --known-at-cut" if wish.known_at_cut else ""
         raise LakehouseError(
@@ -117,7 +139,8 @@ def challenge(home: Home, wish: Wish, served_lookback_days: int, tell: Tell = la
     tell("what it rests on, and how it does in parts of the users")
     judged, outcome = trained.data.judged, labels(trained.data.judged)
     score = trained.model.probability(judged)
-    parts = segments(judged, outcome, score, cuts.lookback_days, plan.seed)
+    by = load_property(home, pinned.version, wish.segment_property, cuts.test) if wish.segment_property else None
+    parts = segments(judged, outcome, score, cuts.lookback_days, plan.seed, by)
     importance = permutation_importance(trained.model.whole.probability, matrix(judged), outcome, plan.seed)
 
     tell("comparing it with the champion")
@@ -198,6 +221,8 @@ def _run(found: Challenge, files: Path) -> Run:
         "cost_missed": plan.costs.missed,
         "cost_needless": plan.costs.needless,
         "bootstrap_rounds": plan.bootstrap_rounds,
+        "search_trials": len(found.trained.search.tried),
+        **{name: value for name, value in found.trained.settings.items() if value is not None},
     }
     served = {CHOSEN: "", COUNTS_ALONE: "counts_alone."}
     metrics = {
@@ -206,4 +231,5 @@ def _run(found: Challenge, files: Path) -> Run:
         for name, interval in intervals.items()
         for end, value in (("", interval.value), ("_low", interval.low), ("_high", interval.high))
     }
+    metrics |= {f"search.{kind}.validation_roc_auc": auc for kind, auc in found.trained.search.best.items()}
     return Run(params, metrics, tags, files)

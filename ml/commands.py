@@ -15,10 +15,12 @@ from lakehouse.cli_options import HomeOption, JsonOption, settings_for
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from ml.challenge import Challenge
     from ml.monitoring import Watch
     from ml.realised import Realised
+    from ml.training import Trained
     from ml.watches import Kept
 
 LEAST_WIDTH = 105
@@ -58,6 +60,13 @@ def train(
     ] = ValidateBy.users,
     cost_missed: Annotated[float, typer.Option(min=0.0001, metavar="X", help="Of one who churns unseen.")] = 1.0,
     cost_needless: Annotated[float, typer.Option(min=0.0001, metavar="Y", help="Of one called so who stays.")] = 1.0,
+    search: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="For a search of better settings of the models; 0: none.")
+    ] = 0,
+    search_trials: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="In place of --search: exactly so many, which can be had again."),
+    ] = None,
     known_at_cut: Annotated[
         bool,
         typer.Option(
@@ -73,10 +82,15 @@ def train(
     The data are read at one version, beside a running stack or without one. A challenger that does not beat the
     champion by more than noise is kept, and it is said why; `lakehouse model promote` overrules.
 
+    A search tries settings in validation, and never on the test; those that beat the defaults by more than noise become
+    candidates. Without one the same data and seed give the same model; how many settings there is time for is another
+    number each time, so --search-trials pins it.
+
     Examples:
 
       lakehouse train
       lakehouse train --horizon 7
+      lakehouse train --search 120
       LAKEHOUSE_CHURN_LOOKBACK_DAYS=365 lakehouse train --horizon 91 --every 91 --cuts 2 --validate-by time
       lakehouse train --data 120 --cost-missed 5 --cost-needless 1 --json
     """
@@ -86,6 +100,7 @@ def train(
     from lakehouse.home import Home
     from ml.challenge import Wish, challenge
     from ml.models import Costs
+    from ml.search import Budget
 
     found = challenge(
         Home(settings.home),
@@ -99,11 +114,14 @@ def train(
             validate_by=validate_by.value,
             costs=Costs(cost_missed, cost_needless),
             seed=seed,
+            search=Budget(search, search_trials),
             known_at_cut=known_at_cut,
             session_ids_cap=settings.session_ids_cap,
+            segment_property=settings.churn_segment_property,
         ),
         settings.churn_lookback_days,
         steps,
+        steps.tried,
     )
     steps.end()
     if json:
@@ -243,7 +261,9 @@ class _Steps:
 
         self._console = console
         self._doing: str | None = None
+        self._so_far = ""
         self._began = 0.0
+        self._bar: Progress | None = None
 
     def __call__(self, what: str) -> None:
         self.end()
@@ -251,14 +271,31 @@ class _Steps:
         if self._console.is_terminal:
             self._console.print(f"  … {what}", style="dim", end="\r")
 
+    def tried(self, number: int, share: float) -> None:
+        """How far a search is, of what began last: a bar on a terminal, and how many there were at its end."""
+        from rich.progress import Progress
+
+        if self._bar is None and self._console.is_terminal:
+            self._bar = Progress(console=self._console, transient=True)
+            self._bar.start()
+            self._bar.add_task("", total=1.0)
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=share, description=f"  {number:,} tried")
+        self._so_far = f", {number:,} tried"
+
     def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
         if self._doing is not None:
-            self._console.print(f"  [green]✓[/] {self._doing} [dim]{time.monotonic() - self._began:.1f} s[/]")
-        self._doing = None
+            self._console.print(
+                f"  [green]✓[/] {self._doing}{self._so_far} [dim]{time.monotonic() - self._began:.1f} s[/]"
+            )
+        self._doing, self._so_far, self._bar = None, "", None
 
 
 def _print_challenge(found: Challenge) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from lakehouse.contracts import SilverEvents
     from lakehouse.embedded.console import out
@@ -273,6 +310,8 @@ def _print_challenge(found: Challenge) -> None:
     if found.package.card.known_at_cut:
         version = found.package.card.data_versions[SilverEvents.name]
         out.print(f"Features are of what the broker had by their cut, from silver.events at version {version}.")
+    if trained.search.tried:
+        out.print(_say_searched(trained))
     table = Table("model", "test ROC AUC", "less logistic regression", "Brier skill", box=None, pad_edge=False)
     for name, metrics in trained.test.items():
         style = "bold" if name == CHOSEN else None
@@ -282,7 +321,7 @@ def _print_challenge(found: Challenge) -> None:
     _wide().print(table)
     parts = Table("users", "number", "churned", "mean score", "ROC AUC", box=None, pad_edge=False)
     for name, part in found.segments.items():
-        parts.add_row(name, f"{part.users:,}", f"{part.churned:.1%}", f"{part.mean_score:.1%}", str(part.roc_auc))
+        parts.add_row(Text(name), f"{part.users:,}", f"{part.churned:.1%}", f"{part.mean_score:.1%}", str(part.roc_auc))
     _wide().print(parts)
     strongest = ", ".join(f"{one.feature} {one.loss:.3f}" for one in found.importance[:5] if one.loss > 0)
     out.print(f"ROC AUC lost where one feature is shuffled: {strongest or 'nothing'}")
@@ -296,6 +335,16 @@ def _print_challenge(found: Challenge) -> None:
             f"[bold]Version {found.version} is kept and not promoted[/]: {found.verdict.reason}. "
             f"`lakehouse model promote {found.version}` overrules."
         )
+
+
+def _say_searched(trained: Trained) -> str:
+    search = trained.search
+    best = ", ".join(f"{kind} {auc:.3f} for {search.defaults[kind]:.3f}" for kind, auc in sorted(search.best.items()))
+    better = " and ".join(sorted(search.log_odds)) or "neither"
+    return (
+        f"{len(search.tried):,} settings were tried in {search.seconds:.0f} s; ROC AUC in validation, the best for the "
+        f"default: {best}. On rows that did not choose, better by more than noise: {better}."
+    )
 
 
 def _print_watch(found: Watch) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import SplineTransformer
 
 from gold.churn_features import COUNTS, FEATURES, RATES
 from lakehouse.contracts import ChurnFeatures as F
 from ml.evaluate import Floats, fit_line
 from ml.labels import CHURNED
+
+T = TypeVar("T")
 
 PROBABILITY: Final = "churn_probability"
 
@@ -38,7 +41,56 @@ NEEDED: Final = tuple(column for column in OPTIONAL if not column.nullable)
 """Without one of these a row is scored by the model that was trained with features missing."""
 
 
+LOGISTIC: Final = "logistic"
+BOOSTING: Final = "boosting"
+BLEND: Final = "blend"
+SEARCHED: Final = ", searched"
+"""Ends the name of a candidate whose settings were searched for."""
+
 _PLACE: Final = {str(column): place for place, column in enumerate(FEATURES)}
+
+
+@dataclass(frozen=True)
+class LogisticSettings:
+    """Of `Logistic`, by scikit-learn's names."""
+
+    C: float = 1.0
+    """The smaller, the nearer the coefficients are held to zero."""
+    n_knots: int = 0
+    """Of cubic splines of each feature's logarithm; 0: the logarithm itself."""
+
+
+@dataclass(frozen=True)
+class BoostingSettings:
+    """Of `Boosting`, by scikit-learn's names."""
+
+    learning_rate: float = 0.05
+    max_iter: int = 150
+    max_leaf_nodes: int = 8
+    min_samples_leaf: int | None = None
+    """None: a fiftieth of the rows, from 20 to 200."""
+    l2_regularization: float = 10.0
+    max_features: float = 1.0
+    """Share of the features that a split may choose from, drawn anew for each."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Of all candidates."""
+
+    logistic: LogisticSettings = field(default_factory=LogisticSettings)
+    boosting: BoostingSettings = field(default_factory=BoostingSettings)
+
+    def of(self, name: str) -> dict[str, float | int | None]:
+        """Those that the candidate ``name`` was fitted with: these where they were searched for, else the defaults."""
+        own = self if name.endswith(SEARCHED) else DEFAULTS
+        parts = {LOGISTIC: asdict(own.logistic), BOOSTING: asdict(own.boosting)}
+        kind = name.removesuffix(SEARCHED)
+        chosen = parts if kind == BLEND else {kind: parts[BOOSTING if kind == BOOSTING else LOGISTIC]}
+        return {f"{part}.{key}": value for part, values in chosen.items() for key, value in values.items()}
+
+
+DEFAULTS: Final = ModelSettings()
 
 
 class Scorer(Protocol):
@@ -57,9 +109,16 @@ class Logistic:
     mean: Floats
     scale: Floats
     fitted: Any
+    splines: Any = None
 
     @classmethod
-    def fit(cls, x: Floats, churned: Floats, features: Sequence[str] = FEATURES) -> Logistic:
+    def fit(
+        cls,
+        x: Floats,
+        churned: Floats,
+        features: Sequence[str] = FEATURES,
+        settings: LogisticSettings = DEFAULTS.logistic,
+    ) -> Logistic:
         columns = _places(features)
         logs = _logs(x[:, columns])
         known = ~np.isnan(logs)
@@ -67,16 +126,25 @@ class Logistic:
         mean = np.where(known, logs, 0).sum(axis=0) / count
         scale = np.sqrt(np.where(known, (logs - mean) ** 2, 0).sum(axis=0) / count)
         unfitted = cls(columns, mean, np.where(scale > 0, scale, 1.0), None)
-        fitted = LogisticRegression(max_iter=500).fit(unfitted._design(x), churned)
-        return cls(columns, mean, unfitted.scale, fitted)
+        if settings.n_knots:
+            # Beyond the outer knots straight on: the next users may be silent for longer than any before.
+            splines = SplineTransformer(settings.n_knots, extrapolation="linear", include_bias=False)
+            unfitted = replace(unfitted, splines=splines.fit(unfitted._standardised(x)[0]))
+        fitted = LogisticRegression(C=settings.C, max_iter=500).fit(unfitted._design(x), churned)
+        return replace(unfitted, fitted=fitted)
 
     def log_odds(self, x: Floats) -> Floats:
         return np.asarray(self.fitted.decision_function(self._design(x)), np.float64)
 
     def _design(self, x: Floats) -> Floats:
+        known, unknown = self._standardised(x)
+        return np.hstack([known if self.splines is None else self.splines.transform(known), unknown])
+
+    def _standardised(self, x: Floats) -> tuple[Floats, Floats]:
+        """The logarithms with mean 0 and deviation 1, the unknown at 0; and 1 where they are unknown."""
         logs = _logs(x[:, self.columns])
         unknown = np.isnan(logs)
-        return np.hstack([np.where(unknown, 0.0, (logs - self.mean) / self.scale), unknown.astype(np.float64)])
+        return np.where(unknown, 0.0, (logs - self.mean) / self.scale), unknown.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -87,17 +155,24 @@ class Boosting:
     fitted: Any
 
     @classmethod
-    def fit(cls, x: Floats, churned: Floats, seed: int, features: Sequence[str] = FEATURES) -> Boosting:
+    def fit(
+        cls,
+        x: Floats,
+        churned: Floats,
+        seed: int,
+        features: Sequence[str] = FEATURES,
+        settings: BoostingSettings = DEFAULTS.boosting,
+    ) -> Boosting:
         # A column that never varies, or is never known, cannot be binned, and has nothing to say.
         varying = [place for place in _places(features) if len(np.unique(x[~np.isnan(x[:, place]), place])) > 1]
         if not varying:
             raise ValueError(f"features: all {len(x):,} rows are alike, and there is nothing to learn from them")
+        least = settings.min_samples_leaf
+        given = asdict(settings) | {
+            "min_samples_leaf": min(200, max(20, len(x) // 50)) if least is None else least,
+        }
         model = HistGradientBoostingClassifier(
-            learning_rate=0.05,
-            max_iter=150,
-            max_leaf_nodes=8,
-            min_samples_leaf=min(200, max(20, len(x) // 50)),
-            l2_regularization=10,
+            **given,
             monotonic_cst=[_order(FEATURES[place]) for place in varying],
             early_stopping=False,  # it would hold out rows of the same users as it trains on
             random_state=seed,
@@ -106,6 +181,11 @@ class Boosting:
 
     def log_odds(self, x: Floats) -> Floats:
         return np.asarray(self.fitted.decision_function(x[:, self.columns]), np.float64)
+
+    def staged(self, x: Floats, every: int) -> Iterator[Floats]:
+        """`log_odds` as they would be after ``every`` iterations, after twice as many, and so on."""
+        stages = self.fitted.staged_decision_function(x[:, self.columns])
+        return (np.array(odds, np.float64) for number, odds in enumerate(stages, 1) if number % every == 0)
 
 
 @dataclass(frozen=True)
@@ -240,15 +320,37 @@ def fit_partial(x: Floats, churned: Floats, seed: int) -> Boosting:
     return Boosting.fit(with_features_masked(x, seed), np.tile(churned, 2), seed, features)
 
 
-def fit_candidates(x: Floats, churned: Floats, seed: int) -> dict[str, Scorer]:
-    """The candidates, the simplest first."""
-    logistic, boosting = Logistic.fit(x, churned), Boosting.fit(x, churned, seed)
-    return {
-        "recency": Logistic.fit(x, churned, (F.recency_days,)),
-        "logistic": logistic,
-        "boosting": boosting,
-        "blend": Blend((logistic, boosting)),
-    }
+SINGLE: Final[Mapping[str, Callable[[Floats, Floats, int], Scorer]]] = {
+    "recency": lambda x, churned, _: Logistic.fit(x, churned, (F.recency_days,)),
+    LOGISTIC: lambda x, churned, _: Logistic.fit(x, churned),
+    BOOSTING: lambda x, churned, seed: Boosting.fit(x, churned, seed),
+}
+"""How the candidates that are no blend are fitted to rows, labels and a seed; the simplest first."""
+
+
+def fit_candidates(x: Floats, churned: Floats, seed: int, searched: ModelSettings = DEFAULTS) -> dict[str, Scorer]:
+    """The candidates, the simplest first; where ``searched`` differs from the defaults, those of its settings too."""
+    better: dict[str, Scorer] = {}
+    if searched.logistic != DEFAULTS.logistic:
+        better[LOGISTIC] = Logistic.fit(x, churned, settings=searched.logistic)
+    if searched.boosting != DEFAULTS.boosting:
+        better[BOOSTING] = Boosting.fit(x, churned, seed, settings=searched.boosting)
+    own = {name: fit(x, churned, seed) for name, fit in SINGLE.items()}
+    return in_order(own, better, lambda logistic, boosting: Blend((logistic, boosting)))
+
+
+def in_order(own: Mapping[str, T], searched: Mapping[str, T], blend: Callable[[T, T], T]) -> dict[str, T]:
+    """What there is of each candidate, the simplest first: ``searched`` behind its kind, the blends of both last."""
+    found: dict[str, T] = {}
+    for name, one in own.items():
+        found[name] = one
+        if name in searched:
+            found[name + SEARCHED] = searched[name]
+    found[BLEND] = blend(own[LOGISTIC], own[BOOSTING])
+    if searched:
+        better = {**own, **searched}
+        found[BLEND + SEARCHED] = blend(better[LOGISTIC], better[BOOSTING])
+    return found
 
 
 def counts_alone(x: Floats) -> Floats:

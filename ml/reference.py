@@ -14,6 +14,7 @@ from gold.user_days import user_days
 from lakehouse import event
 from lakehouse.contracts import SilverEvents as S
 from ml.dataset import Cuts, training_cuts
+from ml.segments import Property, property_counts
 from ml.training import Plan
 
 SESSION_IDS_CAP: Final = 1_000
@@ -30,6 +31,11 @@ class Reference:
     def user_days(self, folder: Path) -> pl.DataFrame:
         return user_days(self.read(folder), SESSION_IDS_CAP)
 
+    def devices(self, folder: Path) -> Property:
+        """Each user's before the test's cut, as far as they are known."""
+        before = self.read(folder).filter(pl.col(S.event_time) < self.plan.cuts.test)
+        return Property.of("device", property_counts(before, "device"))
+
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Where the data lie beside a checkout."""
@@ -42,15 +48,17 @@ def ga4_events(folder: Path) -> pl.DataFrame:
         "%Y-%m-%dT%H:%M:%S%.fZ",
         pl.col("event_type").replace({"view_item": event.VIEW}),
         pl.col("session_id"),
+        pl.struct("device").struct.json_encode(),
     )
 
 
 def cdnow_events(folder: Path) -> pl.DataFrame:
     """Purchases by day as rows of ``silver.events``, as the mapping ``cdnow`` reads them; equal lines are two."""
-    return _events(folder / "cdnow_purchases.csv.gz", "%Y-%m-%d", pl.col("event_type"), pl.lit(None, pl.String))
+    absent = pl.lit(None, pl.String)
+    return _events(folder / "cdnow_purchases.csv.gz", "%Y-%m-%d", pl.col("event_type"), absent, absent)
 
 
-def _events(file: Path, time_format: str, kind: pl.Expr, session: pl.Expr) -> pl.DataFrame:
+def _events(file: Path, time_format: str, kind: pl.Expr, session: pl.Expr, properties: pl.Expr) -> pl.DataFrame:
     items = pl.col("n_items").cast(pl.Int32)
     time = pl.col("event_time").str.to_datetime(time_format, time_unit="us").dt.replace_time_zone("UTC")
     return pl.read_csv(file, infer_schema=False).select(
@@ -60,6 +68,7 @@ def _events(file: Path, time_format: str, kind: pl.Expr, session: pl.Expr) -> pl
         session.alias(S.session_id),
         pl.when(items > 0).then(pl.col("value").cast(pl.Float64) / items).cast(pl.Decimal(18, 4)).alias(S.price),
         pl.when(items > 0).then(items).alias(S.quantity),
+        properties.alias(S.properties),
     )
 
 

@@ -16,6 +16,7 @@ from lakehouse.contracts import SilverEvents, UserDays
 from lakehouse.dialects import DATAFUSION
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from ml.segments import Property, property_counts
 
 EVENT_COLUMNS: Final = (
     SilverEvents.user_id,
@@ -95,6 +96,27 @@ def load_events(home: Home, days_version: int, before: datetime) -> PinnedEvents
     return PinnedEvents(
         pl.DataFrame(found).with_columns(pl.col([time, received]).cast(pl.Datetime("us", "UTC"))), version
     )
+
+
+def load_property(home: Home, days_version: int, name: str, before: datetime) -> Property | None:
+    """The property ``name`` of each user's events before ``before``, of the version of ``silver.events`` that is in
+    ``gold.user_days`` at ``days_version``; None where that version is not told or not kept, or no event has it.
+
+    What is held at once is a count for each user and value, and not the events.
+    """
+    user, time, properties = SilverEvents.user_id, SilverEvents.event_time, SilverEvents.properties
+    query = (
+        f"SELECT {user}, {properties} FROM events WHERE {time} < {DATAFUSION.timestamp(before)} "  # noqa: S608
+        f"AND {properties} LIKE '%\"{name}\"%'"
+    )
+    try:
+        table = DeltaTable(str(home.table(SilverEvents.name)), version=_silver_version(home, days_version))
+        batches = QueryBuilder().register("events", table).execute(query)
+        counted = [property_counts(pl.DataFrame(pa.record_batch(batch)), name) for batch in batches]
+    except (LakehouseError, DeltaError, OSError):
+        return None
+    found = [counts for counts in counted if not counts.is_empty()]
+    return Property.of(name, pl.concat(found)) if found else None
 
 
 def _silver_version(home: Home, days_version: int) -> int:

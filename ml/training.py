@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from lakehouse.contracts import ChurnFeatures as F
 from ml.bgnbd import BgNbd, Purchases
 from ml.dataset import Cuts, DataSet, History, data_set, fingerprint
 from ml.evaluate import Floats, Interval, auc_differences, roc_auc, with_intervals
-from ml.labels import CHURNED, labels_end
+from ml.labels import CHURNED
 from ml.models import (
+    LOGISTIC,
+    SINGLE,
     Calibrated,
     ChurnModel,
     Costs,
@@ -23,34 +24,35 @@ from ml.models import (
     counts_alone,
     fit_candidates,
     fit_partial,
+    in_order,
     matrix,
     probabilities,
 )
+from ml.search import Budget, Search, Told, search
+from ml.validation import By, Validation, validation
 
-Mask: TypeAlias = npt.NDArray[np.bool_]
 Tell: TypeAlias = Callable[[str], None]
 """Is told what begins now."""
 
-FOLDS: Final = 4
 LEAST_OF_A_LABEL: Final = 10
 COUNTS_ALONE: Final = "counts alone"
 SHARE: Final = "share of churned"
 CHOSEN: Final = "chosen, calibrated"
-REFERENCE: Final = "logistic"
+REFERENCE: Final = LOGISTIC
 BG_NBD: Final = "BG/NBD"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train with. The same plan and history give the same model."""
+    """What to train with. The same plan and history give the same model, unless a search ends by the clock."""
 
     cuts: Cuts
-    validate_by: Literal["users", "time"]
-    """``users``: models are judged on the last training cut of users they have not seen. ``time``: on the last training
-    cut, trained with the cuts whose labels end by then."""
+    validate_by: By
     costs: Costs = field(default_factory=Costs)
     seed: int = 7
     bootstrap_rounds: int = 200
+    search: Budget = field(default_factory=Budget)
+    """Of settings; by default none is made."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,12 @@ class Trained:
     data: DataSet
     fingerprints: tuple[str, str]
     """Of the training rows and the test's."""
+    search: Search
+
+    @property
+    def settings(self) -> dict[str, float | int | None]:
+        """Of the chosen model, as ``KIND.NAME``."""
+        return self.search.entered.of(self.model.name)
 
     @property
     def training_rows(self) -> int:
@@ -78,30 +86,32 @@ class Trained:
         return len(self.data.judged)
 
 
-def train(history: History, plan: Plan, tell: Tell = lambda _: None) -> Trained:
+def train(history: History, plan: Plan, tell: Tell = lambda _: None, told: Told = lambda _, __: None) -> Trained:
     """A model of ``history`` (of all users), chosen on the training cuts and judged on the test's.
 
     1. every candidate is fitted without a part of the rows, and scores it: choice and calibration rest on these;
-    2. the simplest candidate within noise of the best is chosen;
-    3. the candidates are fitted on all training rows, and scored once on the test's.
+    2. where a search is asked for, settings that beat the defaults there by more than noise become candidates;
+    3. the simplest candidate within noise of the best is chosen;
+    4. the candidates are fitted on all training rows, and scored once on the test's.
 
-    Raises ValueError where a cut has too few users of a label.
+    ``told`` follows the search. Raises ValueError where a cut has too few users of a label.
     """
     tell(f"features and labels at {len(plan.cuts.train) + 1} cuts")
     data = data_set(history, plan.cuts)
     x, churned = matrix(data.training), labels(data.training)
     _check_labels(pl.concat([data.training, data.judged]))
-    held_out, truth = _held_out(data.training, x, churned, plan, tell)
-    names = [name for name in held_out if name != COUNTS_ALONE]
-    chosen, validation = choose({name: held_out[name] for name in names}, truth, plan)
+    judge = validation(data.training, x, churned, plan.cuts, plan.validate_by, plan.seed)
+    held_out, found = _held_out(judge, plan, tell, told)
+    of_counts = held_out.pop(COUNTS_ALONE)
+    chosen, distances = choose(held_out, judge.truth, plan)
 
     tell(f"fitting on {len(x):,} rows; chosen: {chosen}")
-    fitted = fit_candidates(x, churned, plan.seed)
+    fitted = fit_candidates(x, churned, plan.seed, found.entered)
     partial = fit_partial(x, churned, plan.seed)
     model = ChurnModel(
         chosen,
-        Calibrated.fit(fitted[chosen], truth, held_out[chosen]),
-        Calibrated.fit(partial, truth, held_out[COUNTS_ALONE]),
+        Calibrated.fit(fitted[chosen], judge.truth, held_out[chosen]),
+        Calibrated.fit(partial, judge.truth, of_counts),
         plan.costs,
     )
     scores = {
@@ -112,11 +122,12 @@ def train(history: History, plan: Plan, tell: Tell = lambda _: None) -> Trained:
     tell(f"judging {len(scores)} scores of {len(outcome):,} users, {plan.bootstrap_rounds} bootstrap rounds")
     return Trained(
         model,
-        validation,
+        distances,
         {name: with_intervals(outcome, score, plan.seed, plan.bootstrap_rounds) for name, score in scores.items()},
         auc_differences(outcome, scores, REFERENCE, plan.seed, plan.bootstrap_rounds),
         data,
         (fingerprint(data.training), fingerprint(data.judged)),
+        found,
     )
 
 
@@ -135,40 +146,20 @@ def labels(rows: pl.DataFrame) -> Floats:
     return rows[CHURNED].cast(pl.Float64).to_numpy()
 
 
-def _held_out(
-    rows: pl.DataFrame, x: Floats, churned: Floats, plan: Plan, tell: Tell
-) -> tuple[dict[str, Floats], Floats]:
-    """Log odds of each candidate, and of the model for missing features with the counts alone, for rows of the last
-    training cut, by models that were not trained on them; and those rows' labels."""
-    newest = (rows[F.as_of] == plan.cuts.train[-1]).to_numpy()
-    parts = _user_folds(rows, newest, plan) if plan.validate_by == "users" else _by_time(rows, newest, plan)
-    found: dict[str, Floats] = {}
-    for number, (learn, score) in enumerate(parts, 1):
-        tell(f"comparing candidates on rows they have not seen, part {number} of {len(parts)}")
-        fitted: dict[str, Scorer] = {
-            **fit_candidates(x[learn], churned[learn], plan.seed),
-            COUNTS_ALONE: fit_partial(x[learn], churned[learn], plan.seed),
-        }
-        for name, model in fitted.items():
-            seen = counts_alone(x[score]) if name == COUNTS_ALONE else x[score]
-            found.setdefault(name, np.full(len(x), np.nan))[score] = model.log_odds(seen)
-    return {name: scores[newest] for name, scores in found.items()}, churned[newest]
-
-
-def _user_folds(rows: pl.DataFrame, newest: Mask, plan: Plan) -> list[tuple[Mask, Mask]]:
-    users = rows[F.user_id].unique().sort()
-    fold = np.random.default_rng(plan.seed).permutation(len(users)) % FOLDS
-    folds = rows.select(F.user_id).join(pl.DataFrame({F.user_id: users, "fold": fold}), on=F.user_id, how="left")
-    of_row = folds["fold"].to_numpy()
-    return [(of_row != n, newest & (of_row == n)) for n in range(FOLDS)]
-
-
-def _by_time(rows: pl.DataFrame, newest: Mask, plan: Plan) -> list[tuple[Mask, Mask]]:
-    cuts, horizon = plan.cuts.train, plan.cuts.horizon_days
-    before = [cut for cut in cuts if labels_end(cut, horizon) <= cuts[-1].date()]
-    if not before:
-        raise ValueError(f"cuts: none whose labels end by the last training cut {cuts[-1]:%Y-%m-%d}")
-    return [(rows[F.as_of].is_in(before).to_numpy(), newest)]
+def _held_out(judge: Validation, plan: Plan, tell: Tell, told: Told) -> tuple[dict[str, Floats], Search]:
+    """Log odds of each candidate, and of the model for missing features with the counts alone, by models that were not
+    trained on the rows that are judged; and what came of the search."""
+    tell(f"comparing candidates on {len(judge.truth):,} rows they have not seen")
+    own = {
+        name: judge.scored(lambda x, churned, seen, fit=fit: fit(x, churned, plan.seed).log_odds(seen))  # type: ignore[misc]
+        for name, fit in SINGLE.items()
+    }
+    of_counts = judge.scored(lambda x, churned, seen: fit_partial(x, churned, plan.seed).log_odds(counts_alone(seen)))
+    if plan.search:
+        tell("searching for better settings")
+    found = search(judge, own, plan.search, plan.seed, plan.bootstrap_rounds, told)
+    candidates = in_order(own, found.log_odds, lambda logistic, boosting: (logistic + boosting) / 2)
+    return {**candidates, COUNTS_ALONE: of_counts}, found
 
 
 def _check_labels(rows: pl.DataFrame) -> None:

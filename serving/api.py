@@ -100,7 +100,7 @@ def create_app(settings: Settings, endpoints: Endpoints) -> FastAPI:
         dependencies=[] if key is None else [Depends(_KEY)],
         responses={} if key is None else problems.responses(401),
     )
-    keyed.include_router(predict.router(champion, metrics, settings.api_max_batch_rows))
+    keyed.include_router(predict.router(champion, metrics, settings.api_max_batch_rows, settings.api_max_body_mb))
     keyed.include_router(users.router(engine))
 
     @keyed.get("/metrics", summary="Metrics for Prometheus", tags=["service"], response_class=PlainTextResponse)

@@ -51,6 +51,7 @@ class Champion:
         self.path = path
         self._serving = Serving()
         self._seen: Signature | None = None
+        self._looking = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.look()
@@ -60,7 +61,11 @@ class Champion:
         return self._serving
 
     def look(self) -> None:
-        """Takes the file up if it is another than the one last seen."""
+        """Takes the file up if it is another than the one last seen; it is then taken up where this returns."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         try:
             told = self.path.stat()
         except OSError as error:

@@ -13,6 +13,8 @@ from serving.problems import AsciiJSON
 OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 """Health, and what tells of no data; everything else needs the key, where there is one."""
 
+MB: Final = 1_000_000
+
 LINGER: Final = 8
 """So many times the limit is read and dropped before the answer: a caller that still sends would not see it."""
 
@@ -47,7 +49,7 @@ class BodyGate:
     """Answers 413 to a body of more than ``max_bytes``, whatever its headers say; others go on in one piece."""
 
     def __init__(self, app: ASGIApp, max_mb: int) -> None:
-        self._app, self._max_mb, self._max_bytes = app, max_mb, max_mb * 1_000_000
+        self._app, self._max_mb, self._max_bytes = app, max_mb, max_mb * MB
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):

@@ -56,6 +56,7 @@ class Card(BaseModel):
                     "metrics": _METRICS,
                     "counts_metrics": _METRICS,
                     "data_versions": {"gold.user_days": 412},
+                    "known_at_cut": False,
                     "code_version": "0.1.0",
                     "features_hash": "9f2c",
                     "features": [{"name": "num_views", "description": "…", "needed": True, "typical": 3.0}],
@@ -79,6 +80,9 @@ class Card(BaseModel):
     metrics: dict[str, Metric]
     counts_metrics: dict[str, Metric] = Field(description="Where the three counts alone are given.")
     data_versions: dict[str, int] = Field(description="The Delta version of each table that it was trained on.")
+    known_at_cut: bool = Field(
+        description="Whether its features were of what the broker had by their cut; else of every event before it."
+    )
     code_version: str
     features_hash: str
     features: list[Feature]
@@ -104,6 +108,7 @@ def describe(package: Package, loaded_at: datetime | None, problem: str | None) 
         metrics=_metrics(card.metrics),
         counts_metrics=_metrics(card.counts_metrics),
         data_versions=dict(card.data_versions),
+        known_at_cut=card.known_at_cut,
         code_version=card.code_version,
         features_hash=card.features_hash,
         features=[

@@ -76,7 +76,7 @@ class Predictions(BaseModel):
     predictions: list[OfARow]
 
 
-def router(champion: Champion, metrics: Metrics, max_rows: int) -> APIRouter:
+def router(champion: Champion, metrics: Metrics, max_rows: int, max_mb: int) -> APIRouter:
     """Routes that answer with what ``champion`` holds when they are asked."""
     routes = APIRouter(tags=["scoring"])
     batch = batch_of(max_rows)
@@ -151,7 +151,7 @@ def router(champion: Champion, metrics: Metrics, max_rows: int) -> APIRouter:
         return Response(as_json(package, scores), media_type="application/json", headers=_headers(package))
 
     def _arrow_answer(body: bytes, reasons: Reasons) -> Response:
-        x = rows_of_arrow(body, max_rows)
+        x = rows_of_arrow(body, max_rows, max_mb)
         package = champion.serving.required()
         scores = score(package, x, reasons)
         metrics.predicted(scores.churned)
@@ -160,6 +160,8 @@ def router(champion: Champion, metrics: Metrics, max_rows: int) -> APIRouter:
     @routes.get("/model", summary="What serves?", responses=responses(503))
     async def model() -> Card:
         """The model that serves, what it was trained on, and how good it is."""
+        # Whoever has just promoted one asks here whether it serves: it is looked for at once.
+        await anyio.to_thread.run_sync(champion.look)
         serving = champion.serving
         return describe(serving.required(), serving.loaded_at, serving.problem)
 

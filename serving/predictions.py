@@ -31,7 +31,8 @@ from serving.scoring_client import ScoringClient
 from serving.sink import Applied, MirrorBatch, split
 
 LOOK_EVERY_S = 10.0
-"""How often the API is asked which model serves while there is nothing to score; each answer says it too."""
+"""How often the API is asked which model serves while there is nothing to score; each answer says it too, and it
+is asked at once where somebody drains."""
 
 
 def stages(context: Context) -> list[Stage]:
@@ -48,6 +49,8 @@ class PredictionStage(PostgresFollower):
         self._api = ScoringClient(context.endpoints.api, api_key(context.settings))
         self._looks_at = 0.0
         """When, by time.monotonic(), the API is asked again which model serves."""
+        self._wanted = self._answered = 0
+        """How often somebody wanted it to be asked at once, and how many of these have been."""
         self._serves: str | None = None
         """The model of the API's newest answer."""
         self._all_by: str | None = None
@@ -59,8 +62,12 @@ class PredictionStage(PostgresFollower):
         self._look()
         return super().has_work() or self._others_to_score
 
+    def hasten(self) -> None:
+        self._wanted += 1
+
     def has_taken(self, version: int) -> bool:
-        return super().has_taken(version) and not self._others_to_score
+        looked = self._answered == self._wanted
+        return looked and super().has_taken(version) and not self._others_to_score
 
     def apply(self, rows: pa.Table, batch: MirrorBatch) -> Applied:
         changed, gone = split(rows, ChurnFeatures)
@@ -82,11 +89,13 @@ class PredictionStage(PostgresFollower):
         return self._serves is not None and self._serves != self._all_by
 
     def _look(self) -> None:
-        if time.monotonic() < self._looks_at:
+        wanted = self._wanted
+        if self._answered == wanted and time.monotonic() < self._looks_at:
             return
         self._looks_at = time.monotonic() + LOOK_EVERY_S
         with suppress(LakehouseError):  # while there is nothing to score nothing waits for the API
             self._heard_of(self._api.model_version())
+        self._answered = wanted
 
     def _heard_of(self, model_version: str) -> None:
         if model_version != self._serves:

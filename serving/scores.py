@@ -18,6 +18,8 @@ from ml.models import PROBABILITY, matrix, probabilities
 from ml.package import Package
 from ml.reasons import explain
 from serving.features import GIVEN, Reasons, refusals
+from serving.gate import MB
+from serving.ipc import announced
 from serving.problems import MOST, Refusal, Refused
 
 REASONS: Final = "reasons"
@@ -71,37 +73,44 @@ def as_arrow(scores: Scores) -> bytes:
     return bytes(sink.getvalue())
 
 
-def rows_of_arrow(body: bytes, max_rows: int) -> Floats:
+def rows_of_arrow(body: bytes, max_rows: int, max_mb: int) -> Floats:
     """The features in an Arrow IPC stream, as rows of `FEATURES`; its other columns are not read.
 
-    Raises Refused where it is none, has too many rows, or a feature is missing, of another type or out of bounds.
+    Raises Refused where it is none, has more than ``max_rows`` rows, is compressed and more than ``max_mb`` MB without
+    that, or where a feature is missing, of another type or out of bounds.
     """
-    rows = _features_of(body, max_rows)
+    rows = _features_of(body, max_rows, max_mb)
     if found := refusals(rows, MOST):
         raise Refused(found)
     numbers = {name: pc.cast(rows[name], pa.float64(), safe=False) for name in rows.schema.names}
     return matrix(pl.DataFrame(pa.table(numbers)))
 
 
-def _features_of(body: bytes, max_rows: int) -> pa.Table:
+def _features_of(body: bytes, max_rows: int, max_mb: int) -> pa.Table:
     try:
+        _check_announced(body, max_rows, max_mb)
         schema = pa.ipc.open_stream(body).schema
         wanted = [place for place, name in enumerate(schema.names) if name in GIVEN]
         if not wanted:
             return pa.table({})
-        batches, count = [], 0
         with pa.ipc.open_stream(body, options=pa.ipc.IpcReadOptions(included_fields=wanted)) as stream:
-            for batch in stream:
-                count += batch.num_rows
-                if count > max_rows:
-                    raise Refused([_too_many(max_rows)])
-                batches.append(batch)
-            rows = pa.Table.from_batches(batches, stream.schema)
+            rows = stream.read_all()
         rows.validate(full=True)  # a length or an offset that lies would be read as memory of someone else
     except (pa.ArrowException, OSError, ValueError) as error:
         message = f"is no Arrow IPC stream that can be read: {' '.join(str(error).split())[:200]}"
         raise Refused([Refusal(("body",), message, "arrow_invalid")]) from None
     return rows
+
+
+def _check_announced(body: bytes, max_rows: int, max_mb: int) -> None:
+    rows = unpacked = 0
+    for one in announced(body):
+        rows, unpacked = rows + one.rows, unpacked + one.unpacked_bytes
+        if rows > max_rows:
+            raise Refused([_too_many(max_rows)])
+        if unpacked > max_mb * MB:
+            message = f"is more than api_max_body_mb={max_mb} MB once decompressed; send fewer rows at once"
+            raise Refused([Refusal(("body",), message, "too_long")])
 
 
 def _too_many(max_rows: int) -> Refusal:

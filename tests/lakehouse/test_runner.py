@@ -32,13 +32,16 @@ class Scripted(Stage):
         super().__init__(cast(Any, None))
         self.name = name
         self.batches = batches
-        self.runs = 0
+        self.runs = self.hastened = 0
         self._answers = list(answers)
 
     def open(self) -> None: ...
 
     def has_work(self) -> bool:
         return self.batches > 0
+
+    def hasten(self) -> None:
+        self.hastened += 1
 
     def run(self) -> None:
         self.runs += 1
@@ -201,6 +204,7 @@ def test_who_waits_makes_stages_run_without_their_intervals() -> None:
     rounds = Rounds([rare])
 
     with rounds.runner.hurry():
+        assert rare.hastened == 1
         while rounds.runner.round():
             pass
         assert rounds.runner.caught_up

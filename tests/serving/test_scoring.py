@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,31 @@ def test_more_rows_than_the_limit_are_refused(own: Callable[..., Settings]) -> N
     assert "api_max_batch_rows=3" in many_in_arrow.json()["detail"][0]["msg"]
 
 
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_a_compressed_body_is_refused_for_what_it_would_become(own: Callable[..., Settings], codec: str) -> None:
+    """A million rows of three zeros are 24 MB, in a body of less than one; so is a dictionary that nobody asked for."""
+    zeros = pa.array(np.zeros(1_000_000, np.int64))
+    many = pa.table(dict.fromkeys(THREE, zeros))
+    hidden = pa.table({**{name: [1] for name in THREE}, "other": pa.DictionaryArray.from_arrays([0], zeros)})
+    small, *large = (_stream(table, codec) for table in (many.slice(0, 1_000), many, hidden))
+
+    with (
+        TestClient(create_app(own(api_max_batch_rows=1_000_000, api_max_body_mb=1), ENDPOINTS)) as api,
+        _arrow_memory() as used,
+    ):
+        taken, *answers = (_post_stream(api, body) for body in (small, *large))
+    with TestClient(create_app(own(api_max_batch_rows=1_000), ENDPOINTS)) as api:
+        too_long = _post_stream(api, large[0])
+
+    assert taken.status_code == 200
+    for answer in answers:
+        (told,) = answer.json()["detail"]
+        assert (answer.status_code, told["type"]) == (422, "too_long")
+        assert "api_max_body_mb=1 MB once decompressed" in told["msg"]
+    assert used.max_memory() < 2_000_000
+    assert "api_max_batch_rows=1,000" in too_long.json()["detail"][0]["msg"]
+
+
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_body_beyond_the_limit_is_refused(own: Callable[..., Settings], announced: bool) -> None:
     row = json.dumps(THREE).encode()
@@ -296,7 +322,7 @@ def test_the_card_says_what_serves_and_what_it_was_trained_on(api: TestClient) -
     assert card["metrics"]["roc_auc"] == {"value": 0.79, "low": 0.77, "high": 0.82}
     assert card["metrics"]["calibration_slope"]["value"] is None
     assert [f["name"] for f in card["features"] if f["needed"]] == list(THREE)
-    assert card["data_versions"] == {"gold.user_days": 12}
+    assert (card["data_versions"], card["known_at_cut"]) == ({"gold.user_days": 12}, False)
 
 
 def test_a_broken_file_does_not_stop_the_model_before_it(
@@ -315,9 +341,8 @@ def test_a_broken_file_does_not_stop_the_model_before_it(
         assert "lakehouse_api_model_load_failures_total 1.0" in api.get("/metrics").text
 
         save(turned, model_file)
-        app.state.champion.look()
 
-        card = api.get("/model").json()
+        card = api.get("/model").json()  # looks for itself
         assert (card["model_version"], card["problem"]) == ("2", None)
 
 
@@ -447,15 +472,32 @@ def _columns() -> dict[str, Any]:
     return {name: [value] for name, value in THREE.items()}
 
 
-def _stream(table: pa.Table) -> bytes:
+def _stream(table: pa.Table, codec: str | None = None) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
 
 
 def _post_arrow(api: TestClient, table: pa.Table, reasons: str) -> Any:
-    return api.post(f"/predict/batch?reasons={reasons}", content=_stream(table), headers={"content-type": ARROW})
+    return _post_stream(api, _stream(table), reasons)
+
+
+def _post_stream(api: TestClient, body: bytes, reasons: str = "none") -> Any:
+    return api.post(f"/predict/batch?reasons={reasons}", content=body, headers={"content-type": ARROW})
+
+
+@contextmanager
+def _arrow_memory() -> Iterator[pa.MemoryPool]:
+    """What Arrow takes meanwhile, and its most."""
+    before = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(pool)
+    try:
+        yield pool
+    finally:
+        pa.set_memory_pool(before)
 
 
 def _replace(path: Path, content: bytes) -> None:
