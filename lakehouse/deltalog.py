@@ -34,10 +34,15 @@ class Version:
         return bool(self.files) or not self.only_appends
 
 
+def commit_file(table: Path, number: int) -> Path:
+    """Where the log of ``table`` has the version: there once it is committed."""
+    return table / "_delta_log" / f"{number:020}.json"
+
+
 def read_version(table: Path, number: int) -> Version:
     """Raises LakehouseError where the log does not go back to it."""
     try:
-        text = (table / "_delta_log" / f"{number:020}.json").read_text()
+        text = commit_file(table, number).read_text()
     except FileNotFoundError:
         raise LakehouseError(
             f"version {number} of {table} is not in its log any more; what has not been read by now must be made again"
