@@ -13,6 +13,7 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import BronzeEvents, FunnelWindows, SilverEvents, SilverQuarantine
 from lakehouse.errors import LakehouseError
 from lakehouse.frames import to_arrow
+from lakehouse.home import Home
 from quality.rows import TableReader
 from tests.quality.clean_rows import at, rows
 from tests.quality.lake import Lake, message
@@ -121,9 +122,7 @@ def test_files_that_were_vacuumed_are_told_in_one_line(lake: Lake) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_table_that_is_not_there_is_told(lake: Lake, tmp_path: Path) -> None:
-    from lakehouse.home import Home
-
+def test_a_table_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(LakehouseError, match=r"silver\.events: is not under"):
         TableReader(Home(tmp_path / "empty"), SilverEvents).version()
 

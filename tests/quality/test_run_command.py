@@ -75,5 +75,5 @@ def test_a_version_that_is_not_kept_is_told_and_the_other_tables_are_judged(shop
 
 
 def test_a_table_that_is_none_is_refused(shop: Lake) -> None:
-    with pytest.raises(LakehouseError, match="silver.eventz: no such table; known are bronze.user_events, "):
+    with pytest.raises(LakehouseError, match=r"silver\.eventz: no such table; known are bronze\.user_events, "):
         run(shop, "silver.eventz")
