@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -18,6 +17,7 @@ from lakehouse.settings import Settings
 from quality.facts import Facts
 from quality.suite import Expected, Suite
 from quality.verdicts import Severity, Verdict
+from quality.views import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,7 @@ class _Part:
     """The expectations of a suite that judge the same rows."""
 
     name: str
+    view: View | None
     expected: Mapping[str, Expected]
     definition: ValidationDefinition
 
@@ -78,12 +79,12 @@ class Judge:
         self._docs.publish()
 
     def _judged(self, part: _Part, suite: Suite, rows: pl.DataFrame, facts: Facts) -> list[Verdict]:
-        view = next(iter(part.expected.values())).of
+        view = part.view
         try:
             judged = rows if view is None else view(rows, facts, self.settings)
-        except pl.exceptions.ColumnNotFoundError as error:
-            column = str(error).split("\n", 1)[0].strip().strip('"')
-            return [_not_judged(each, f"{suite.table} has no column {column}") for each in part.expected.values()]
+        except Exception as error:  # a view of a user's may raise anything, and takes no other expectation down
+            reason = f"{part.name}: {type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_TEXT]
+            return [_not_judged(each, reason) for each in part.expected.values()]
         if judged is None:
             return []
         key = [name for name in (suite.key if view is None else judged.columns) if name in judged.columns]
@@ -104,16 +105,18 @@ class Judge:
         import great_expectations as gx
 
         asset = self._source.add_dataframe_asset(suite.table)
-        parts = []
-        for view, same in groupby(sorted(suite.expectations, key=_view), key=_view):
-            expected = {each.name: each for each in same}
-            name = f"{suite.table} {view}".strip()
+        by_view: dict[View | None, dict[str, Expected]] = {}
+        for each in suite.expectations:
+            by_view.setdefault(each.of, {})[each.name] = each
+        parts: list[_Part] = []
+        for view, expected in by_view.items():
+            name = _free(f"{suite.table} {_name(view)}".strip(), [part.name for part in parts])
             built = self.context.suites.add(
                 gx.ExpectationSuite(name, expectations=[_named(each) for each in expected.values()])
             )
-            batch = asset.add_batch_definition_whole_dataframe(view or "rows")
+            batch = asset.add_batch_definition_whole_dataframe(name)
             definition = gx.ValidationDefinition(name=name, data=batch, suite=built)
-            parts.append(_Part(name, expected, self.context.validation_definitions.add(definition)))
+            parts.append(_Part(name, view, expected, self.context.validation_definitions.add(definition)))
         return parts
 
 
@@ -144,8 +147,17 @@ def to_pandas(rows: pl.DataFrame) -> pd.DataFrame:
     return rows.select(columns).to_pandas()
 
 
-def _view(expected: Expected) -> str:
-    return "" if expected.of is None else str(getattr(expected.of, "__name__", "view"))
+def _name(view: View | None) -> str:
+    return "" if view is None else str(getattr(view, "__name__", "view"))
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """Users' views may have the same name."""
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name} {number}", number + 1
+    return free
 
 
 def _named(expected: Expected) -> Any:

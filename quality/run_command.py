@@ -211,4 +211,4 @@ def _failure(table_name: str, verdict: Verdict) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    return json_format.dumps(value, default=str, ensure_ascii=False)
+    return json_format.dumps(value, default=str)  # in ASCII: text of events must not move the cursor

@@ -27,6 +27,8 @@ SEEN: Final = 1_000
 """Events of history from which on shares are compared with it."""
 RARE: Final = 0.02
 """A type is taken to have at least this share of the past: one that is new or rare is no flood."""
+AHEAD: Final = 0.01
+"""Share of events whose time may be ahead: there is always some device with a wrong clock."""
 DAYS: Final = 3
 """Earlier days that an hour must have to be compared with them."""
 
@@ -77,6 +79,24 @@ def outcomes(_: pl.DataFrame, facts: Facts, settings: Settings) -> pl.DataFrame 
     )
 
 
+def skew(rows: pl.DataFrame, _: Facts, settings: Settings) -> pl.DataFrame | None:
+    """The ``share`` of the events whose time is too far ahead of the broker's, the ``highest`` that is in order, and
+    the event that is furthest ahead."""
+    if rows.is_empty():
+        return None
+    ahead = (pl.col(S.event_time) - pl.col(S.kafka_timestamp)).dt.total_microseconds() / 1_000_000
+    furthest = rows.select(S.event_id, ahead.alias("seconds_ahead")).sort("seconds_ahead").tail(1)
+    number = rows.select((ahead > settings.quality_clock_skew_seconds).sum()).item()
+    return pl.DataFrame(
+        {
+            "events_ahead": [number],
+            "of": [len(rows)],
+            "share": [number / len(rows)],
+            HIGHEST: [_at_most(AHEAD, len(rows))],
+        }
+    ).hstack(furthest)
+
+
 def lateness(rows: pl.DataFrame, _: Facts, settings: Settings) -> pl.DataFrame | None:
     """The ``share`` of the events that came late, and the ``highest`` that is in order."""
     if rows.is_empty():
@@ -95,9 +115,10 @@ def lateness(rows: pl.DataFrame, _: Facts, settings: Settings) -> pl.DataFrame |
 def shares(rows: pl.DataFrame, facts: Facts, settings: Settings) -> pl.DataFrame | None:
     """The ``share`` of each type among the rows, with the ``lowest`` and ``highest`` that go with its share before.
 
-    Before is what the history holds of windows before those of the rows (a few late ones aside).
+    Before is what the history holds of windows before those of the rows (a few late ones aside). Not asked of a whole
+    table: it is its own history.
     """
-    if facts.history is None or rows.is_empty():
+    if facts.mode == "full" or facts.history is None or rows.is_empty():
         return None
     begin = rows.select(pl.col(S.event_time).quantile(0.1)).item()
     window = timedelta(minutes=settings.window_minutes)

@@ -89,10 +89,12 @@ def _times(settings: Settings) -> list[Expected]:
         ),
         Expected(
             "clocks_are_not_ahead",
-            f"Of a hundred events at most one happened more than {skew:g} seconds after the broker had it: else the "
-            "clock of a producer is ahead, and its events are counted in windows that have not come.",
+            f"At most {views.AHEAD:.0%} of the events happened more than {skew:g} seconds after the broker had them: "
+            "else the clock of a producer is ahead, and its events are counted in windows that have not come.",
             Severity.alarm,
-            SecondsBetween(column_A=time, column_B=received, max_seconds=skew, mostly=0.99),
+            _at_most_highest("share"),
+            of=views.skew,
+            needs=[str(S.event_id), time, received],
         ),
         Expected(
             "events_are_not_late",

@@ -137,3 +137,42 @@ def test_rows_are_judged_whatever_engine_wrote_their_strings(judge: Judge) -> No
         table.schema.get_field_index("event_id"), "event_id", table["event_id"].cast(pa.string_view())
     )
     assert all(verdict.success for verdict in judge.judge("silver.duplicates", views, Facts()))
+
+
+def test_text_of_events_is_no_markup_in_data_docs(tmp_path: Path, settings: Settings) -> None:
+    table, script = "silver.events", "<script>alert(1)</script>"
+    judge = Judge(settings, {table: load_suites(settings)[table]}, docs=Home(tmp_path))
+    judge.judge(table, rows(table, {"event_type": script, "user_id": script, "event_id": script}), Facts())
+    judge.publish()
+    pages = [page.read_text() for page in site(Home(tmp_path)).glob("**/*.html")]
+    assert any("alert(1)" in page for page in pages)
+    assert not any(script in page for page in pages)
+
+
+FAILING_VIEWS = """
+import great_expectations.expectations as gxe
+from quality.suite import Expected
+from quality.verdicts import Severity
+
+
+def expectations(settings):
+    def one(rows, facts, settings):
+        return rows.select("event_type").head(1)
+
+    first, one_more = one, lambda rows, facts, settings: 1 / 0
+    one_more.__name__ = "one"
+    in_set = gxe.ExpectColumnValuesToBeInSet(column="event_type", value_set=["view"])
+    return {
+        "silver.events": [
+            Expected("a", "A view.", Severity.warn, in_set, of=first, needs=["event_type"]),
+            Expected("b", "One of the same name that fails.", Severity.warn, in_set, of=one_more),
+        ]
+    }
+"""
+
+
+def test_views_of_ones_own_are_judged_each_by_itself(tmp_path: Path, settings: Settings) -> None:
+    found = judged(settings, suites(tmp_path, settings, views=FAILING_VIEWS), "silver.events")
+    assert found["a"].examples == [{"event_type": "purchase"}]
+    assert (found["b"].success, found["b"].error) == (None, "silver.events one 2: ZeroDivisionError: division by zero")
+    assert found["types_are_known"].success
