@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -50,11 +50,12 @@ DAYS: Mapping[type[Table], str] = {
 
 @dataclass(frozen=True)
 class Gathering:
-    """Reads facts for one table of a home."""
+    """Reads facts for one run on a table of a home."""
 
     home: Home
     settings: Settings
     table: type[Table]
+    _readers: dict[type[Table], TableReader] = field(default_factory=dict, repr=False, compare=False)
 
     def facts(self, now: datetime | None) -> Facts:
         """What goes with the table whatever the rows. ``now`` in UTC; None where nobody expects events to come."""
@@ -94,7 +95,7 @@ class Gathering:
         return replace(facts, repeated=repeated, balances=self._balances(version, None), accounts=accounts)
 
     def _reader(self, table: type[Table]) -> TableReader:
-        return TableReader(self.home, table)
+        return self._readers.setdefault(table, TableReader(self.home, table))
 
     def _newest(self) -> datetime | None:
         statistics = self._reader(BronzeEvents).statistics()

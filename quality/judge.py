@@ -130,12 +130,14 @@ def merged(judgements: Iterable[Sequence[Verdict]]) -> list[Verdict]:
 
 
 def to_pandas(rows: pl.DataFrame) -> pd.DataFrame:
-    """For Great Expectations: a list and a binary by their length, a decimal as a float, a date as a time.
+    """For Great Expectations: a list and a binary by their length, a decimal as a float, a day as text.
 
     Time zones are UTC throughout.
     """
     columns = [
-        pl.col(name).list.len().cast(pl.Int64)
+        pl.col(name).cast(pl.String)
+        if kind == pl.Date
+        else pl.col(name).list.len().cast(pl.Int64)
         if isinstance(kind, pl.List)
         else pl.col(name).bin.size().cast(pl.Int64)
         if kind == pl.Binary

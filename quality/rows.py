@@ -6,7 +6,7 @@ Reading needs no writer, and disturbs none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -34,10 +34,12 @@ _COMMIT, _CHANGE = "_commit_version", "_change_type"
 
 @dataclass(frozen=True)
 class TableReader:
-    """A Delta table under a home, read by this process."""
+    """A Delta table under a home, read by this process. For one run: what it has read of a log it does not read again,
+    so that all that is asked of the newest version is asked of one."""
 
     home: Home
     table: type[Table]
+    _statistics: dict[int | None, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def path(self) -> Path:
@@ -176,7 +178,9 @@ class TableReader:
 
     def statistics(self, version: int | None = None) -> pl.DataFrame:
         """What the log says of each file: path, rows, and the least and greatest values of its columns."""
-        return pl.DataFrame(pa.table(self._at(version).get_add_actions(flatten=True)))
+        if version not in self._statistics:
+            self._statistics[version] = pl.DataFrame(pa.table(self._at(version).get_add_actions(flatten=True)))
+        return self._statistics[version]
 
     def file(self, path: str) -> str:
         """Where a file of `statistics` lies."""
