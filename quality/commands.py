@@ -14,6 +14,11 @@ quality = typer.Typer(no_args_is_help=True, help="Judge the tables: what is expe
 quality.command("run")(run_command.run)
 
 
+@quality.callback()
+def _group() -> None:
+    """A group, however many commands it has."""
+
+
 def audit(
     full: Annotated[bool, typer.Option("--full", help="Recompute everything, not only what is new.")] = False,
     json: JsonOption = False,

@@ -8,6 +8,7 @@ home/quality/
 from __future__ import annotations
 
 import contextlib
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,6 +67,11 @@ class DataDocs:
             for key in keys:
                 self._store.remove_key(key)
             return
+        for each in result.results:  # the pages show values as they are, and text of events is no markup
+            each.result = _escaped(each.result)
+            each.exception_info = _escaped(each.exception_info)
+        for key in keys:
+            self._store.set(key, result)
         self._new += keys
 
     def publish(self) -> None:
@@ -97,3 +103,13 @@ class DataDocs:
         assert self._docs is not None  # noqa: S101 (pages are of Data Docs)
         *folders, name = key.to_tuple()
         return site(self._docs).joinpath("validations", *folders, f"{name}.html")
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return html.escape(value)
+    if isinstance(value, dict):
+        return {_escaped(name): _escaped(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_escaped(each) for each in value)
+    return value

@@ -96,10 +96,11 @@ class Judge:
                 **({"unexpected_index_column_names": key} if key else {}),
             },
         )
-        self._docs.ran(result)
-        return [
+        verdicts = [
             _verdict(part.expected[each.expectation_config.meta[_NAME]], each, suite, key) for each in result.results
         ]
+        self._docs.ran(result)
+        return verdicts
 
     def _parts_of(self, suite: Suite) -> list[_Part]:
         import great_expectations as gx

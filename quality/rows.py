@@ -134,13 +134,8 @@ class TableReader:
 
     def _changed(self, first: int, last: int, names: list[str]) -> pa.Table:
         key = [str(column) for column in self.table.key]
-        feed = pl.DataFrame(
-            pa.table(
-                self._at(None).load_cdf(
-                    starting_version=first, ending_version=last, columns=[*sorted({*names, *key}), _CHANGE, _COMMIT]
-                )
-            )
-        )
+        # All columns: it takes no names that are words of SQL, as offset is.
+        feed = pl.DataFrame(pa.table(self._at(None).load_cdf(starting_version=first, ending_version=last)))
         kind = pl.col(_CHANGE)
         newest = (
             feed.filter(kind != "update_preimage")

@@ -32,6 +32,9 @@ AHEAD: Final = 0.01
 DAYS: Final = 3
 """Earlier days that an hour must have to be compared with them."""
 
+FEW: Final = 50.0
+"""An hour is taken to have had at least so many events: of a shop's few, one busy user makes a multiple."""
+
 HIGHEST, LOWEST = "highest", "lowest"
 HOUR: Final = timedelta(hours=1)
 
@@ -171,6 +174,7 @@ def hours(rows: pl.DataFrame, facts: Facts, settings: Settings) -> pl.DataFrame 
     judged = every.filter(start >= pl.min_horizontal(pl.lit(touched).dt.truncate("1h"), pl.lit(newest)))
     earlier = every.rename({"hour": "earlier", "events": "then"})
     usual, factor = pl.col("usual"), settings.quality_change_factor
+    at_least = pl.max_horizontal(usual, FEW)
     apart = pl.col("hour") - pl.col("earlier")
     return (
         judged.join(earlier, on=W.event_type)
@@ -184,7 +188,7 @@ def hours(rows: pl.DataFrame, facts: Facts, settings: Settings) -> pl.DataFrame 
         .filter(pl.col("days") >= DAYS)
         .with_columns(
             (usual / factor - SIGMAS * usual.sqrt()).alias(LOWEST),
-            (usual * factor + SIGMAS * pl.max_horizontal(usual, 1.0).sqrt()).alias(HIGHEST),
+            (at_least * factor + SIGMAS * at_least.sqrt()).alias(HIGHEST),
         )
         .select("hour", W.event_type, "events", "usual", "days", LOWEST, HIGHEST)
         .sort("hour", W.event_type)
