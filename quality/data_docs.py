@@ -29,7 +29,11 @@ def site(home: Home) -> Path:
 def new_context(docs: Home | None) -> EphemeralDataContext:
     """A context of this process: suites are code, so of it only results are kept, where Data Docs are wanted."""
     import great_expectations as gx
-    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
     defaults = InMemoryStoreBackendDefaults()
     if docs is not None:
@@ -46,7 +50,7 @@ def new_context(docs: Home | None) -> EphemeralDataContext:
             }
         }
     context = gx.get_context(mode="ephemeral", project_config=DataContextConfig(store_backend_defaults=defaults))
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     return context
 
 
@@ -55,7 +59,7 @@ class DataDocs:
 
     def __init__(self, context: EphemeralDataContext, docs: Home | None, kept: int) -> None:
         self._context = context
-        self._store = context.validation_results_store
+        self._store: Any = context.validation_results_store
         self._docs = docs
         self._kept = kept
         self._new: list[Any] = []
@@ -91,7 +95,8 @@ class DataDocs:
 
     def _older(self) -> list[Any]:
         by_suite: dict[str, list[Any]] = {}
-        for key in self._store.list_keys():
+        keys: list[Any] = self._store.list_keys()
+        for key in keys:
             by_suite.setdefault(key.expectation_suite_identifier.name, []).append(key)
         return [
             key

@@ -25,7 +25,7 @@ from great_expectations.expectations.metrics.map_metric_provider import (
 )
 
 
-class ColumnPairSecondsBetween(ColumnPairMapMetricProvider):  # type: ignore[misc]
+class ColumnPairSecondsBetween(ColumnPairMapMetricProvider):
     """Whether ``column_A`` - ``column_B`` lies between so many seconds, both included."""
 
     condition_metric_name = "column_pair_values.seconds_between"
@@ -50,7 +50,7 @@ class ColumnPairSecondsBetween(ColumnPairMapMetricProvider):  # type: ignore[mis
         return met
 
 
-class ExpectColumnPairSecondsToBeBetween(ColumnPairMapExpectation):  # type: ignore[misc]
+class ExpectColumnPairSecondsToBeBetween(ColumnPairMapExpectation):
     """Expect ``column_A`` to lie so many seconds after ``column_B``: at least ``min_seconds``, at most ``max_seconds``.
 
     Negative seconds are before it; None is no bound.
@@ -65,19 +65,20 @@ class ExpectColumnPairSecondsToBeBetween(ColumnPairMapExpectation):  # type: ign
     ignore_row_if: Any = "either_value_is_missing"
 
 
-class ColumnTimesAligned(ColumnMapMetricProvider):  # type: ignore[misc]
+class ColumnTimesAligned(ColumnMapMetricProvider):
     """Whether a time is a whole number of ``minutes`` after midnight UTC."""
 
     condition_metric_name = "column_values.aligned_to_minutes"
     condition_value_keys = ("minutes",)
 
-    @column_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column: pd.Series[Any], minutes: int, **_: Any) -> pd.Series[bool]:
         times = _times(column)
-        return times == times.dt.floor(f"{minutes}min")
+        aligned: pd.Series[bool] = times == times.dt.floor(f"{minutes}min")
+        return aligned
 
 
-class ExpectColumnTimesToBeAligned(ColumnMapExpectation):  # type: ignore[misc]
+class ExpectColumnTimesToBeAligned(ColumnMapExpectation):
     """Expect each time in ``column`` to be a whole number of ``minutes``, which divide a day, after midnight UTC."""
 
     map_metric: ClassVar[str] = "column_values.aligned_to_minutes"
@@ -87,7 +88,7 @@ class ExpectColumnTimesToBeAligned(ColumnMapExpectation):  # type: ignore[misc]
     minutes: int
 
 
-class MulticolumnSumAtMostFirst(MulticolumnMapMetricProvider):  # type: ignore[misc]
+class MulticolumnSumAtMostFirst(MulticolumnMapMetricProvider):
     """Whether the sum of all columns but the first is at most the first."""
 
     condition_metric_name = "multicolumn_values.sum_at_most_first"
@@ -106,7 +107,7 @@ class MulticolumnSumAtMostFirst(MulticolumnMapMetricProvider):  # type: ignore[m
         return column_list.iloc[:, 1:].sum(axis=1) <= column_list.iloc[:, 0]
 
 
-class ExpectMulticolumnSumToBeAtMostFirst(MulticolumnMapExpectation):  # type: ignore[misc]
+class ExpectMulticolumnSumToBeAtMostFirst(MulticolumnMapExpectation):
     """Expect the first column of ``column_list`` to be at least the sum of the others, as a total of its parts."""
 
     map_metric: ClassVar[str] = "multicolumn_values.sum_at_most_first"

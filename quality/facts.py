@@ -47,5 +47,7 @@ ACCOUNTS = pl.Schema(
         "offsets_taken": pl.Int64,
     }
 )
-HISTORY = pl.Schema({"window_start": pl.Datetime("us", "UTC"), "event_type": pl.String, "num_events": pl.Int64})
+HISTORY = pl.Schema(
+    [("window_start", pl.Datetime("us", "UTC")), ("event_type", pl.String()), ("num_events", pl.Int64())]
+)
 BALANCES = pl.Schema({"balance": pl.String, "expected": pl.Int64, "found": pl.Int64})

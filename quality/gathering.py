@@ -192,7 +192,7 @@ class Gathering:
             expected.join(found, on="day", how="full", coalesce=True)
             .with_columns(pl.col("expected", "found").fill_null(0))
             .select(pl.format("events of {}", "day").alias("balance"), "expected", "found")
-            .cast(dict(BALANCES))
+            .cast(BALANCES)
             .sort("balance")
         )
 

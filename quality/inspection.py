@@ -55,7 +55,8 @@ class Inspector:
         reader, gathering = TableReader(self.home, table), Gathering(self.home, self.settings, table)
         at = reader.version() if version is None else version
         whole = gathering.of_whole(gathering.facts(now), at)
-        judged, rows = [], 0
+        judged: list[list[Verdict]] = []
+        rows = 0
         for part in reader.parts(at, self._columns(table), self.settings.quality_full_rows):
             # What is of the whole table is judged with the first part, once.
             facts = whole if not judged else Facts(mode="full")

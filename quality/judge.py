@@ -96,9 +96,7 @@ class Judge:
                 **({"unexpected_index_column_names": key} if key else {}),
             },
         )
-        verdicts = [
-            _verdict(part.expected[each.expectation_config.meta[_NAME]], each, suite, key) for each in result.results
-        ]
+        verdicts = [_verdict(part.expected[_config(each).meta[_NAME]], each, suite, key) for each in result.results]
         self._docs.ran(result)
         return verdicts
 
@@ -182,7 +180,7 @@ def _verdict(expected: Expected, result: ExpectationValidationResult, suite: Sui
     examples = found.get("partial_unexpected_index_list") or []
     return Verdict(
         expected.name,
-        result.expectation_config.type,
+        _config(result).type,
         _column(expected),
         expected.severity,
         expected.description,
@@ -191,6 +189,11 @@ def _verdict(expected: Expected, result: ExpectationValidationResult, suite: Sui
         unexpected_count=None if found.get("unexpected_count") is None else int(found["unexpected_count"]),
         examples=[_example(each, key) for each in examples[:EXAMPLES]],
     )
+
+
+def _config(result: ExpectationValidationResult) -> Any:
+    """The expectation that it is of, as the library keeps it."""
+    return result.expectation_config
 
 
 def _observed(found: Mapping[str, Any]) -> Any:

@@ -151,7 +151,9 @@ class TableReader:
 
         Files of a partition stay together where they can, so that a part is of a few days.
         """
-        names, files, rows = self._there(columns), [], 0
+        names = self._there(columns)
+        files: list[str] = []
+        rows = 0
         try:
             for file, number in self._files(version):
                 if files and rows + number > most_rows:
@@ -214,8 +216,8 @@ class TableReader:
         for name, bounds in ranges.items():
             if f"min.{name}" in files.columns:
                 files = files.filter(_overlaps(name, bounds).fill_null(value=True))
-        found = self._scan([self.file(path) for path in files["path"].sort()])
-        return found.filter(*(_within(name, bounds) for name, bounds in ranges.items())) if ranges else found
+        rows_near = self._scan([self.file(path) for path in files["path"].sort()])
+        return rows_near.filter(*(_within(name, bounds) for name, bounds in ranges.items())) if ranges else rows_near
 
     def repeated(self, rows: pl.DataFrame, version: int) -> pl.DataFrame:
         """Of the keys of ``rows`` those that the table has more than once at ``version``: the key, and ``copies``."""

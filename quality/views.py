@@ -6,6 +6,7 @@ expectations on it are not asked. Its rows are shown whole as examples of what f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
@@ -202,7 +203,7 @@ def funnel(rows: pl.DataFrame, _: Facts, __: Settings) -> pl.DataFrame | None:
         return None
     carts, purchases = rows.select(pl.col(G.num_add_to_cart).sum(), pl.col(G.num_purchases).sum()).row(0)
     return pl.DataFrame(
-        {"carts": [carts], "purchases": [purchases], HIGHEST: [carts + SIGMAS * max(carts, 25.0) ** 0.5]}
+        {"carts": [carts], "purchases": [purchases], HIGHEST: [carts + SIGMAS * math.sqrt(max(carts, 25.0))]}
     )
 
 
@@ -229,4 +230,4 @@ def reasons(rows: pl.DataFrame, _: Facts, __: Settings) -> pl.DataFrame | None:
 
 def _at_most(share: float, rows: int) -> float:
     """The share that chance makes of ``share`` among so few rows, at most."""
-    return min(1.0, share + SIGMAS * (share * (1 - share) / rows) ** 0.5)
+    return min(1.0, share + SIGMAS * math.sqrt(share * (1 - share) / rows))

@@ -147,7 +147,7 @@ def test_a_flood_and_a_clock_that_is_ahead_are_found(lake: Lake, inspector: Insp
 
 def test_a_simulated_shop_raises_no_alarm(lake: Lake, inspector: Inspector) -> None:
     judged = dict.fromkeys(CONTRACTS, -1)
-    for batch in batches(simulated(at("06:20"), 6, rate=1), timedelta(hours=2)):
+    for batch in batches(simulated(at("06:20"), 4, rate=1), timedelta(hours=2)):
         lake.bring(*batch)
         for table in CONTRACTS:
             head = TableReader(lake.home, CONTRACTS[table]).version()
@@ -168,7 +168,7 @@ messages = st.builds(
 )
 
 
-@examples(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(messages, min_size=1, max_size=30))
 def test_whatever_silver_takes_is_met(judge: Judge, settings: Settings, sent: list[Message]) -> None:
     bronze = pl.DataFrame(

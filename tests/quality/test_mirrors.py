@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 
+import polars as pl
 import psycopg2
-import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection as Connection
 
 from lakehouse.contracts import ChurnFeatures, FunnelSummary, SilverEvents
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
+from lakehouse.frames import to_arrow
 from quality.inspection import Inspector
 from serving.migrate import WRITABLE
 from serving.mirror import apply_funnel_summary, apply_raw_events
@@ -42,7 +43,7 @@ def mirrored(lake: Lake, owner: Connection) -> Lake:
     events = lake.store.appended(SilverEvents, 1, silver)
     assert events is not None
     apply_raw_events(owner, events, MirrorBatch("raw_events", 0, silver, silver))
-    changes = pa.table(lake.store.feed(FunnelSummary, 0, summary))
+    changes = to_arrow(pl.DataFrame(lake.store.feed(FunnelSummary, 0, summary)))
     apply_funnel_summary(owner, changes, MirrorBatch("funnel_summary", 0, summary, summary))
     with transaction(owner) as cursor:
         score = "INSERT INTO churn_prediction VALUES (%s, 0.5, true, 0.5, 'v1', now(), now(), '{}', '{}', NULL)"
