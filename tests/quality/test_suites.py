@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,3 +118,17 @@ def test_more_purchases_than_carts_are_worth_a_look(judge: Judge) -> None:
     bought = {"num_add_to_cart": 0, "num_purchases": 40, "num_events": 50}
     found = failed(judge, "gold.funnel_summary", bought)
     assert found["purchases_go_with_carts"].examples[0]["purchases"] == 40
+
+
+def test_every_expectation_stands_in_the_docs(judge: Judge) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "quality.md").read_text()
+    named = [pattern.replace("…", "*") for pattern in re.findall(r"`([a-z_…]+)`", page)]
+    expected = {each.name for suite in judge.suites.values() for each in suite.expectations}
+    assert [name for name in sorted(expected) if not any(fnmatch(name, pattern) for pattern in named)] == []
+
+
+def test_a_name_is_there_once_in_a_suite_and_says_what_is_required(judge: Judge) -> None:
+    for suite in judge.suites.values():
+        names = [each.name for each in suite.expectations]
+        assert len(names) == len(set(names)), suite.table
+        assert all(each.description.endswith(".") for each in suite.expectations)
