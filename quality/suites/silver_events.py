@@ -89,8 +89,8 @@ def _times(settings: Settings) -> list[Expected]:
         ),
         Expected(
             "clocks_are_not_ahead",
-            f"At most {views.AHEAD:.0%} of the events happened more than {skew:g} seconds after the broker had them: "
-            "else the clock of a producer is ahead, and its events are counted in windows that have not come.",
+            f"At most {views.AHEAD * 100:g} % of the events happened more than {skew:g} seconds after the broker had "
+            "them: else the clock of a producer is ahead, and its events are counted in windows that have not come.",
             Severity.alarm,
             _at_most_highest("share"),
             of=views.skew,
@@ -98,8 +98,8 @@ def _times(settings: Settings) -> list[Expected]:
         ),
         Expected(
             "events_are_not_late",
-            f"At most {settings.quality_late_share:.0%} of the events come more than ten minutes late: else windows "
-            "change long after they were shown. So it is where history is replayed.",
+            f"At most {settings.quality_late_share * 100:g} % of the events come more than ten minutes late: else "
+            "windows change long after they were shown. So it is where history is replayed.",
             Severity.warn,
             _at_most_highest("share"),
             of=views.lateness,
@@ -153,8 +153,8 @@ def _books(settings: Settings) -> list[Expected]:
         ),
         Expected(
             "few_are_refused_or_copies",
-            f"At most {settings.quality_refused_share:.0%} of the messages are refused, and at most "
-            f"{settings.quality_duplicate_share:.0%} are copies: else a producer is broken, or sends all again.",
+            f"At most {settings.quality_refused_share * 100:g} % of the messages are refused, and at most "
+            f"{settings.quality_duplicate_share * 100:g} % are copies: else a producer is broken, or sends all again.",
             Severity.alarm,
             _at_most_highest("share"),
             of=views.outcomes,
