@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -101,14 +101,20 @@ class SilverStage(Follower):
 
         A kill between them is mended by ``reached``.
         """
-        store, settings = self.context.store, self.context.settings
-        began = utc_now()
+        store = self.context.store
         versions = store.versions(BronzeEvents, first, last)
         if not any(version.changes_rows for version in versions):
             return
-        received = store.inserted(BronzeEvents, first, last, READ)
-        alone = apply(received, partial(candidates, settings=settings, quarantined_at=began), CANDIDATES)
         about = sum(version.rows for version in versions)
+        self.place(partial(store.inserted, BronzeEvents, first, last), about, last)
+
+    def place(self, received_rows: Callable[[Sequence[str]], Frame], about: int, batch_id: int) -> None:
+        """Puts each row of bronze of one batch into one table; ``received_rows`` gives the columns asked for of them,
+        ``about`` so many. ``batch_id`` is the version of bronze that is wholly in with it."""
+        store, settings = self.context.store, self.context.settings
+        began = utc_now()
+        received = received_rows(READ)
+        alone = apply(received, partial(candidates, settings=settings, quarantined_at=began), CANDIDATES)
         with ExitStack() as held:
             batch = held.enter_context(store.gathered(alone, about))
             known = self._known(batch)
@@ -120,9 +126,9 @@ class SilverStage(Follower):
             commit = Commit(
                 self.name,
                 self.generation,
-                last,
+                batch_id,
                 offsets=before | _ends(judged),
-                source_version=last,
+                source_version=batch_id,
                 rows_in=count(judged),
                 rows_out=count(events),
                 rows_duplicate=count(duplicates),
@@ -131,8 +137,8 @@ class SilverStage(Follower):
             if commit.rows_duplicate:
                 store.append(SilverDuplicates, duplicates, commit)
             if commit.rows_refused or known is not None:
-                received = self._as_received(with_reasons(refused), first, last)
-                self._quarantine(received, judged, known, commit)
+                rows = received_rows((*COORDINATES, *RECEIVED))
+                self._quarantine(_as_received(with_reasons(refused), rows), judged, known, commit)
             reach("between-silver-tables")
             store.append(SilverEvents, _by_time(events), commit)
         self.last = commit
@@ -190,13 +196,6 @@ class SilverStage(Follower):
         resolve = Merge(Q.key, lambda dialect: f"t.{on(dialect)}", lambda _: {str(Q.resolved_by): "s.resolved_by"})
         store.merge(Q, both, resolve, commit)
 
-    def _as_received(self, refused: Frame, first: int, last: int) -> Frame:
-        """The refused rows with all that bronze holds of them: it is looked up for these few, not carried for all."""
-        rows = self.context.store.inserted(BronzeEvents, first, last, (*COORDINATES, *RECEIVED))
-        if isinstance(refused, pa.Table):
-            return to_arrow(pl.DataFrame(refused).join(pl.DataFrame(rows), on=COORDINATES, how="left"))
-        return refused.join(rows, on=[str(column) for column in COORDINATES], how="left")
-
     @contextmanager
     def _judged(self, batch: Frame) -> Iterator[Frame]:
         """``batch`` with its outcomes, by the engine that holds it."""
@@ -236,6 +235,13 @@ class SilverStage(Follower):
             .join(ids, left_on=SilverEvents.event_id, right_on=JOIN_ID, how="semi")
             .collect()
         )
+
+
+def _as_received(refused: Frame, rows: Frame) -> Frame:
+    """The refused rows with all that bronze holds of them: it is looked up for these few, not carried for all."""
+    if isinstance(refused, pa.Table):
+        return to_arrow(pl.DataFrame(refused).join(pl.DataFrame(rows), on=COORDINATES, how="left"))
+    return refused.join(rows, on=[str(column) for column in COORDINATES], how="left")
 
 
 def spans(batch: Frame) -> Ranges:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from producer.quarantine.fixes import Fix
     from producer.quarantine.rows import Selection
 
+LEAST_WIDTH = 150
+"""Of the table of reasons, in characters: narrower, coordinates would be folded."""
+
 quarantine = typer.Typer(help="Look at refused messages, correct them, and send them again.", no_args_is_help=True)
 
 WhereOption = Annotated[
@@ -47,6 +50,7 @@ def list_reasons(json: JsonOption = False, home: HomeOption = None) -> None:
     if not found:
         typer.echo("nothing is in quarantine")
         return
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -54,12 +58,12 @@ def list_reasons(json: JsonOption = False, home: HomeOption = None) -> None:
 
     table = Table()
     for column in ("reason", "rows", "open", "first (UTC)", "last (UTC)", "newest"):
-        table.add_column(column, justify="right" if column in ("rows", "open") else "left")
+        table.add_column(column, justify="right" if column in ("rows", "open") else "left", overflow="fold")
     for row in found:
         times = (f"{row[name]:%Y-%m-%d %H:%M:%S}" for name in ("first", "last"))
         examples = Text("\n".join(map(_printable, row["examples"])))
         table.add_row(Text(_printable(row["reason"])), f"{row['rows']:,}", f"{row['open']:,}", *times, examples)
-    out.print(table)
+    Console(highlight=False, width=max(out.width, LEAST_WIDTH)).print(table)
 
 
 @quarantine.command("show")
@@ -204,10 +208,10 @@ def _planned(rows: Any, selection: Any, fix: tuple[Path, dict[str, Fix]] | None,
     import polars as pl
 
     from lakehouse.errors import LakehouseError
-    from producer.quarantine.resend import THIN, is_changed, plan, with_roots
+    from producer.quarantine.resend import EMPTY, THIN, is_changed, plan, with_roots
     from producer.quarantine.rows import COORDINATES, Selection
 
-    everything = pl.concat([each.select(THIN) for each in rows.rows(Selection())] or [pl.DataFrame(schema=THIN)])
+    everything = pl.concat([each.select(THIN) for each in rows.rows(Selection())] or [pl.DataFrame(schema=EMPTY)])
     chosen: set[str] = set()
     changed: set[str] | None = None if fix is None else set()
     for each in rows.rows(selection):

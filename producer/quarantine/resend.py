@@ -26,7 +26,15 @@ BY_HEADER: Final = frozenset({"replaces_nothing", "unreadable_replaces"})
 """Reasons that are not of what a message says. Its event may be in silver by another message, so that it is sent again
 only where somebody asks for this reason, or corrects the row."""
 
-THIN: Final = (COORDINATES, Q.reasons, REPLACES, Q.resolved_by, Q.kafka_timestamp)
+EMPTY: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    COORDINATES: pl.String,
+    Q.reasons: pl.List(pl.String),
+    REPLACES: pl.String,
+    Q.resolved_by: pl.String,
+    Q.kafka_timestamp: pl.Datetime("us", "UTC"),
+}
+THIN: Final = tuple(EMPTY)
+"""What a plan is made of."""
 
 
 @dataclass(frozen=True)

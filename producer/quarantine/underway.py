@@ -59,16 +59,15 @@ def roots_on_their_way(bootstrap: str, topic: str, taken: dict[str, int]) -> set
                 places.append(TopicPartition(topic, partition, first))
         consumer.assign(places)
         while left:
-            messages = consumer.consume(_AT_ONCE, timeout=CONNECT_TIMEOUT_S)
+            messages: list[Any] = consumer.consume(_AT_ONCE, timeout=CONNECT_TIMEOUT_S)
             if not messages:
                 raise unreachable(bootstrap)
             for message in messages:
                 if message.error() is not None:
                     raise KafkaException(message.error())
                 roots |= _named(message)
-                partition, offset = int(message.partition()), int(message.offset())
-                if offset + 1 >= left.get(partition, 0):
-                    left.pop(partition, None)
+                if message.offset() + 1 >= left.get(message.partition(), 0):
+                    left.pop(message.partition(), None)
     except KafkaException:
         raise unreachable(bootstrap) from None
     finally:

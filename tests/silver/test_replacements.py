@@ -36,7 +36,7 @@ Message = tuple[dict[str, Any], str | bytes | None]
 
 @dataclass
 class Silver:
-    """Bronze and silver under a home of their own; all of it is committed by delta-rs."""
+    """Bronze and silver under a home of their own."""
 
     store: TableStore
     sent: int = 0
@@ -98,13 +98,17 @@ class Silver:
         assert sorted(found) == list(range(self.sent))
 
 
-@pytest.fixture
-def silver(settings: Settings, tmp_path: Path) -> Silver:
-    home = Home(tmp_path / "a home").make()
-    changed = settings.model_copy(update={"home": home.root, "commit_engine": "delta-rs"})
-    store = TableStore(home, changed, cast(SparkSession, None))
+def opened(settings: Settings, folder: Path, engine: str, spark: SparkSession | None) -> Silver:
+    home = Home(folder / "a home").make()
+    changed = settings.model_copy(update={"home": home.root, "commit_engine": engine})
+    store = TableStore(home, changed, cast(SparkSession, spark))
     store.create_all()
     return Silver(store)
+
+
+@pytest.fixture
+def silver(settings: Settings, tmp_path: Path) -> Silver:
+    return opened(settings, tmp_path, "delta-rs", None)
 
 
 def of(offset: int) -> str:
@@ -215,4 +219,26 @@ def test_what_an_unfinished_batch_resolved_is_taken_back(silver: Silver, monkeyp
 
     assert silver.events == [2, 3]
     assert silver.refused == {0: ("unknown_type", 2), 1: ("unknown_type", 3)}
+    silver.assert_each_in_one_table()
+
+
+def test_spark_says_the_same(settings: Settings, spark: SparkSession, tmp_path: Path) -> None:
+    silver = opened(settings, tmp_path, "spark", spark)
+    silver.take((BAD, None), (BAD, None), (OTHER, None))
+    silver.take((BAD, of(0)), (GOOD, of(77)), (GOOD, "no coordinates"))
+    silver.take((GOOD, of(0)), (OTHER | {"product_id": "7"}, of(0)), (BAD, None), (OTHER, of(1)))
+    silver.take((OTHER | {"product_id": "8"}, of(0)))
+
+    assert silver.events == [2, 6]
+    assert silver.rows(SilverDuplicates) == [(9,)]
+    assert silver.refused == {
+        0: ("unknown_type", 6),
+        1: ("unknown_type", 9),
+        3: ("unknown_type", 6),
+        4: ("replaces_nothing", None),
+        5: ("unreadable_replaces", None),
+        7: ("already_replaced", 6),
+        8: ("unknown_type", None),
+        10: ("already_replaced", 6),
+    }
     silver.assert_each_in_one_table()
