@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from gold.churn_features import latest_features, remembered
 from gold.user_days_stream import UserDaysStage
-from lakehouse.commits import Commit
+from lakehouse.commits import REBUILT, Commit
 from lakehouse.contracts import ChurnFeatures, FunnelSummary, UserDays
 from lakehouse.dialects import EPOCH, Dialect
 from lakehouse.faultpoints import reach
@@ -73,12 +73,39 @@ class ChurnFeaturesStage(Follower):
             return
         changed = {date.fromisoformat(file[D.date]) for version in versions for file in version.touched}
         users = store.changed(UserDays, first, last, [UserDays.user_id])
-        parts = _parts(users)
-        for part in parts[:-1]:
-            self._upsert(part, self._account(first - 1), changed)
-        commit = self._upsert(parts[-1], self._account(last), changed)
+        commit = self._upsert_all(users, first - 1, last, None if versions[-1].is_rebuild else changed)
         self.state.taken(commit.with_(rows_in=count(users)), began)
         self.state.rows = store.rows(C)
+
+    def remake(self, users: Frame) -> None:
+        """The features of ``users`` from all their days, whatever was known of them; those without days go."""
+        position = -1 if self.position is None else self.position
+        self._upsert_all(users, position, position, None)
+
+    def _upsert_all(self, users: Frame, before: int, after: int, changed: Collection[date] | None) -> Commit:
+        """A part at a time; with the commit of the last one the version ``after`` of users' days counts as taken.
+
+        ``changed`` is None where days were made anew: what was known before may not be so any more.
+        """
+        parts = _parts(users)
+        for number, part in enumerate(parts, 1):
+            account = self._account(after if number == len(parts) else before)
+            if changed is None:
+                account = account.with_(marker=REBUILT)
+                self._remove_those_without_days(part, account.with_(source_version=before))
+            commit = self._upsert(part, account, changed)
+        return commit
+
+    def _remove_those_without_days(self, users: Frame, account: Commit) -> None:
+        store = self.context.store
+        if not isinstance(users, pa.Table):
+            return  # days are made anew only where delta-rs commits
+        with_days = store.scan(D).select(D.user_id)
+        had = store.scan(C).select(C.user_id).join(pl.DataFrame(users).lazy(), on=C.user_id, how="semi")
+        gone = had.join(with_days, on=C.user_id, how="anti").unique().collect().to_series().to_list()
+        if gone:
+            names = ", ".join("'" + user.replace("'", "''") + "'" for user in gone)
+            store.delete(C, lambda _: f"{C.user_id} IN ({names})", account)
 
     def _refresh_until(self) -> datetime | None:
         """Up to when features are to be made new of users who did not act; None where none are."""
@@ -108,8 +135,8 @@ class ChurnFeaturesStage(Follower):
         older = store.scan(C).filter(pl.col(C.as_of) < until).select(C.user_id).head(REFRESHED_AT_ONCE).collect()
         return to_arrow(older), older.height < REFRESHED_AT_ONCE
 
-    def _upsert(self, users: Frame, account: Commit, changed: Collection[date] = ()) -> Commit:
-        """``changed``: the days to look at, beside those of the lookback."""
+    def _upsert(self, users: Frame, account: Commit, changed: Collection[date] | None = ()) -> Commit:
+        """``changed``: the days to look at, beside those of the lookback; None for all, and for nothing else."""
         store, number = self.context.store, count(users)
         account = account.with_(rows_in=number)
         if not number:
@@ -120,9 +147,12 @@ class ChurnFeaturesStage(Follower):
                 watermark=account.watermark or EPOCH,
                 lookback_days=self.context.settings.churn_lookback_days,
             )
-            days = store.of(D, users, _on(changed, self._lookback_begins(account.watermark)))
-            before = apply(store.of(C, users), remembered, arrow_schema(D))
-            found = apply(union(days, before), features, arrow_schema(C), by=[C.user_id])
+            if changed is None:
+                days = store.of(D, users)
+            else:
+                days = store.of(D, users, _on(changed, self._lookback_begins(account.watermark)))
+                days = union(days, apply(store.of(C, users), remembered, arrow_schema(D)))
+            found = apply(days, features, arrow_schema(C), by=[C.user_id])
             with store.gathered(found, number) as rows:
                 reach("before-churn-features-commit")
                 store.merge(C, rows, REPLACE, account)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from gold.churn_features_stream import ChurnFeaturesStage
+from gold.remake import FUNNEL, Remake
 from gold.user_days_stream import UserDaysStage
 from gold.watermark import advance
 from gold.windows import funnel_summary, funnel_windows, summed
@@ -74,7 +75,13 @@ class GoldStage(Follower):
         """
         settings, store = self.context.settings, self.context.store
         began = utc_now()
-        if not any(version.changes_rows for version in store.versions(SilverEvents, first, last)):
+        versions = store.versions(SilverEvents, first, last)
+        if not any(version.changes_rows for version in versions):
+            return
+        if versions[-1].is_rebuild:  # a range of its own
+            made = Remake(self.context, FUNNEL, self.last).at_once(versions[-1])
+            self.last = made
+            self.state.rows = store.rows(G)
             return
         generation, before, finalized = 0, None, None
         if self.last is not None:

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from gold.remake import USER_DAYS, Remake
 from gold.user_days import MOST, user_days
 from lakehouse.commits import Commit
 from lakehouse.contracts import SilverEvents, UserDays
@@ -63,6 +64,11 @@ class UserDaysStage(Follower):
         began = utc_now()
         versions = store.versions(SilverEvents, first, last)
         if not any(version.changes_rows for version in versions):
+            return
+        if versions[-1].is_rebuild:  # a range of its own
+            account = self._account(versions)
+            self.last = Remake(self.context, USER_DAYS, self.last).at_once(versions[-1], offsets=account.offsets)
+            self.state.rows = store.rows(D)
             return
         events = store.inserted(SilverEvents, first, last, READ)
         days = apply(events, partial(user_days, session_ids_cap=cap), arrow_schema(D), by=[D.user_id])

@@ -14,6 +14,10 @@ from typing import Any
 
 KEY = "userMetadata"
 
+REBUILT = "rebuilt"
+"""The marker of a commit that put rows made anew in the place of those that were there: who follows the table makes
+anew what came of them."""
+
 
 @dataclass(frozen=True)
 class Commit:

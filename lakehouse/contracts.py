@@ -166,6 +166,7 @@ class SilverQuarantine(Table):
 
     key = (source_id, partition, offset)
     partition_by = (ingest_date,)
+    table_properties: ClassVar = CHANGE_FEED
 
 
 class FunnelSummary(Table):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from lakehouse.commits import KEY, Commit
+from lakehouse.commits import KEY, REBUILT, Commit
 from lakehouse.errors import LakehouseError
 
 
@@ -32,6 +32,11 @@ class Version:
     def changes_rows(self) -> bool:
         """Not so where a table was only made, compacted or cleaned up."""
         return bool(self.files) or not self.only_appends
+
+    @property
+    def is_rebuild(self) -> bool:
+        """Whether it put rows made anew in the place of others."""
+        return self.account is not None and self.account.marker == REBUILT
 
 
 def commit_file(table: Path, number: int) -> Path:

@@ -28,6 +28,7 @@ POINTS = {
     "at-stop": "the writer was asked to stop; a batch that is under way is not waited for",
     "in-compaction": "the files of a partition are being put together, and nothing is committed",
     "between-compaction-and-vacuum": "a table is compacted, its old files are still there",
+    "between-rebuild-commits": "a rebuild's last step is written down, and not all of its tables have it",
     "in-vacuum": "a table's old files are being deleted",
 }
 """Each point, and what has happened by then and what has not."""

@@ -50,7 +50,7 @@ class Follower(Stage):
             raise
 
     def _end_of_range(self, first: int, head: int) -> int:
-        """As many versions as hold at most as many rows as may be taken at once, and at least one."""
+        """As many versions as hold at most as many rows as may be taken at once, and at least one; a rebuild alone."""
         if self.ends_at is not None:
             last, self.ends_at = min(self.ends_at, head), None
             return max(first, last)
@@ -58,6 +58,8 @@ class Follower(Stage):
         batch = settings.max_events_per_batch
         most = max(batch, min(self.batches_at_once * batch, settings.delta_rs_max_rows))
         for version in self.context.store.versions(self.origin, first, head):
+            if version.is_rebuild:
+                return max(first, version.number - 1)
             rows += version.rows
             if rows > most and version.number > first:
                 return version.number - 1

@@ -33,6 +33,11 @@ class Home:
         return self.root / "checkpoints"
 
     @property
+    def rebuild(self) -> Path:
+        """Tables that are being made anew, until they take the place of those that are there."""
+        return self.root / "rebuild"
+
+    @property
     def models(self) -> Path:
         """What is kept of churn models: MLflow's database and files, and the champion."""
         return self.root / "models"

@@ -90,10 +90,10 @@ class TableStore:
 
     # -- what is there ------------------------------------------------------------------------------------
 
-    def create_all(self) -> None:
-        """Makes each table of the contracts that is not there yet, and gives each the properties of the settings."""
+    def create_all(self, tables: Sequence[type[Table]] = TABLES) -> None:
+        """Makes each of ``tables`` that is not there yet, and gives each the properties of the settings."""
         seconds = int(self.settings.time_travel_hours * 3600)
-        for table in TABLES:
+        for table in tables:
             properties = {
                 "delta.checkpointInterval": "100",
                 "delta.logRetentionDuration": f"interval {seconds} seconds",
@@ -103,7 +103,7 @@ class TableStore:
                 **table.table_properties,
             }
             created = DeltaTable.create(
-                str(self.home.table(table.name)),
+                self.path(table),
                 Schema.from_json(table.schema_json()),
                 mode="ignore",
                 partition_by=[str(column) for column in table.partition_by],
@@ -284,7 +284,7 @@ class TableStore:
                 self.at_head(table),
                 conformed,
                 mode="append",
-                commit_properties=_properties(commit),
+                commit_properties=properties(commit),
                 writer_properties=WRITER,
             )
             if conformed.nbytes <= KEPT_BYTES:
@@ -314,7 +314,7 @@ class TableStore:
                     f"{matches} AND ({merge.bounds(DATAFUSION)})",
                     source_alias="s",
                     target_alias="t",
-                    commit_properties=_properties(commit),
+                    commit_properties=properties(commit),
                     writer_properties=WRITER,
                 )
                 .when_matched_update(dict(merge.update(DATAFUSION)))
@@ -359,7 +359,8 @@ class TableStore:
             SparkDeltaTable.forPath(self.spark, self.path(table)).delete(where(SPARK))
 
 
-def _properties(commit: Commit) -> CommitProperties:
+def properties(commit: Commit) -> CommitProperties:
+    """Its account and its transaction id, for delta-rs."""
     return CommitProperties(
         custom_metadata={KEY: commit.to_json()}, app_transactions=[Transaction(commit.app_id, commit.batch_id)]
     )

@@ -33,6 +33,7 @@ from lakehouse.home import Home
 from lakehouse.jobs import Job, JobServer, Progress
 from lakehouse.maintenance.upkeep import Upkeep
 from lakehouse.obstacles import Ceiling, despite_full_disk, short_of_disk
+from lakehouse.rebuild.swap import finish
 from lakehouse.runner import STOPPED, Runner
 from lakehouse.settings import Settings, load_settings
 from lakehouse.spark import build_session, engine_runs
@@ -179,6 +180,7 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
         spark = build_session(settings, jars.spark(settings), java.home)
         store = TableStore(home, settings, spark)
         store.create_all()
+        finish(store, log)
         context = Context(settings, home, endpoints, spark, store, log)
         plugins = sorted(entry_points(group="lakehouse.stages"), key=lambda plugin: plugin.name)
         stages = [stage for plugin in plugins for stage in plugin.load()(context)]

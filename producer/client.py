@@ -38,7 +38,7 @@ class Sender(Protocol):
     def sent(self) -> int:
         """Messages handed over so far; after ``flush`` the broker has all of them."""
 
-    def send(self, key: bytes | None, value: bytes, headers: Headers = ()) -> None:
+    def send(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
         """Hands one message over; waits while the buffer is full.
 
         Raises LakehouseError where an earlier message could not be delivered or the buffer does not drain.
@@ -98,7 +98,7 @@ class ConfluentSender:
     def sent(self) -> int:
         return self._sent
 
-    def send(self, key: bytes | None, value: bytes, headers: Headers = ()) -> None:
+    def send(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
         try:
             self._produce(key, value, headers)
         except BufferError:
@@ -117,13 +117,13 @@ class ConfluentSender:
     def close(self) -> None:
         self._producer.purge()
 
-    def _produce(self, key: bytes | None, value: bytes, headers: Headers) -> None:
+    def _produce(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         if headers:
             self._producer.produce(self._topic, value, key, headers=list(headers))
         else:
             self._producer.produce(self._topic, value, key)
 
-    def _wait_for_room(self, key: bytes | None, value: bytes, headers: Headers) -> None:
+    def _wait_for_room(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         deadline = time.monotonic() + self._timeout_s + CONNECT_TIMEOUT_S
         while True:
             self._producer.poll(0.05)
@@ -177,7 +177,7 @@ class KafkaPythonSender:
     def sent(self) -> int:
         return self._sent
 
-    def send(self, key: bytes | None, value: bytes, headers: Headers = ()) -> None:
+    def send(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
         from kafka.errors import KafkaError
 
         self._raise_failure()

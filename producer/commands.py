@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lakehouse.cli_options import HomeOption, JsonOption, settings_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
-
-    from rich.console import Console
-
-    from lakehouse.settings import Settings
-    from producer.stop import Stop
 
 
 def produce(
@@ -56,6 +49,7 @@ def produce(
     from datetime import UTC, datetime
     from itertools import islice
 
+    from producer.broker import broker
     from producer.client import KafkaPythonSender
     from producer.pace import Pace
     from producer.produce import Produced, ProduceStopped, config_of, span_of
@@ -77,11 +71,11 @@ def produce(
         _answer({"topic": settings.topic, **asdict(result)} if json else None, result.sentence, settings.topic)
 
     simulated = islice(simulate(config_of(settings, rate=span.rate, start=span.start, seed=seed)), events)
-    with _broker(settings) as broker, reporting(broker.console, "events", events) as progress:
-        sender = KafkaPythonSender(broker.bootstrap, settings.topic)
+    with broker(settings) as held, reporting(held.console, "events", events) as progress:
+        sender = KafkaPythonSender(held.bootstrap, settings.topic)
         try:
-            pace = Pace(1.0 if span.is_live else None, sleep=broker.stop.sleep)
-            answer(send(simulated, sender, pace=pace, stop=broker.stop, progress=progress))
+            pace = Pace(1.0 if span.is_live else None, sleep=held.stop.sleep)
+            answer(send(simulated, sender, pace=pace, stop=held.stop, progress=progress))
         except ProduceStopped as stopped:
             if json:
                 answer(stopped.result)
@@ -121,6 +115,7 @@ def replay(
     from dataclasses import asdict
 
     from lakehouse.home import Home
+    from producer.broker import broker
     from producer.client import ConfluentSender
     from producer.mappings import load_mapping
     from producer.pace import Pace, parse_speed
@@ -138,13 +133,13 @@ def replay(
         document = {"file": str(file), "mapping": mapping, "topic": settings.topic, **asdict(result)}
         _answer(document if json else None, result.sentence, settings.topic)
 
-    with _broker(settings) as broker, reporting(broker.console, "lines") as progress:
-        console = broker.console
+    with broker(settings) as held, reporting(held.console, "lines") as progress:
+        console = held.console
 
         def tell(line: int, reason: str, detail: str) -> None:
             console.print(f"line {line:,} refused: {reason}{f': {detail}' if detail else ''}", markup=False)
 
-        sender = ConfluentSender(broker.bootstrap, settings.topic)
+        sender = ConfluentSender(held.bootstrap, settings.topic)
         try:
             with Rejects(file, _rejects_file(folder.logs), tell) as rejects:
                 result = send(
@@ -152,8 +147,8 @@ def replay(
                     sender,
                     rejects,
                     folder.root,
-                    pace=Pace(times_real, sleep=broker.stop.sleep),
-                    stop=broker.stop,
+                    pace=Pace(times_real, sleep=held.stop.sleep),
+                    stop=held.stop,
                     progress=progress,
                     oldest=settings.oldest_moment,
                 )
@@ -170,31 +165,6 @@ def replay(
             raise
         finally:
             sender.close()
-
-
-class _Broker(NamedTuple):
-    """What sending needs for as long as the command runs."""
-
-    bootstrap: str
-    console: Console
-    stop: Stop
-
-
-@contextmanager
-def _broker(settings: Settings) -> Iterator[_Broker]:
-    """The broker with its topic made; Ctrl-C only asks to stop once it is there."""
-    import signal
-
-    from lakehouse.embedded.console import console
-    from lakehouse.embedded.services import services
-    from lakehouse.topic import ensure_topic
-    from producer.stop import stop_on
-
-    with services(settings, {"kafka"}) as endpoints:
-        for difference in ensure_topic(endpoints.kafka, settings):
-            console.print(difference, markup=False)
-        with stop_on(signal.SIGINT, signal.SIGTERM) as stop:
-            yield _Broker(endpoints.kafka, console, stop)
 
 
 def _moment(option: str, text: str | None) -> datetime | None:

@@ -60,7 +60,14 @@ class _Audit:
         self.context = writer.context
         self.store = writer.context.store
         self.progress = progress
+        self.cut = {table: self.store.version(table) for table in TABLES}
+        accounts = {table: self.store.last_commit(table) for table in (BronzeEvents, SilverEvents, FunnelSummary)}
+        self.bronze, self.silver, self.gold = accounts.values()
+        self.days, self.features = (self.store.last_commit(table) for table in (UserDays, ChurnFeatures))
+        # A rebuild begins a generation: what was counted before may not be there any more.
+        self.generations = [None if each is None else each.generation for each in (self.silver, self.gold, self.days)]
         kept = {} if full else _load(self._file)
+        kept = kept if kept.get("generations") == self.generations else {}
         self.full = not kept
         self.after: dict[str, int] = kept.get("offsets", {})
         self.types: dict[str, int] = kept.get("types", {})
@@ -70,10 +77,6 @@ class _Audit:
         # Delta refuses what is older than files are kept for, but where a reader is behind, its files are there still.
         self.spark = self.context.spark.newSession()
         self.spark.conf.set(_REFUSE_OLD_VERSIONS, "false")
-        self.cut = {table: self.store.version(table) for table in TABLES}
-        accounts = {table: self.store.last_commit(table) for table in (BronzeEvents, SilverEvents, FunnelSummary)}
-        self.bronze, self.silver, self.gold = accounts.values()
-        self.days, self.features = (self.store.last_commit(table) for table in (UserDays, ChurnFeatures))
 
     @property
     def _file(self) -> Path:
@@ -109,6 +112,7 @@ class _Audit:
             _save(
                 self._file,
                 {
+                    "generations": self.generations,
                     "offsets": until,
                     "types": types,
                     "versions": versions,

@@ -78,9 +78,11 @@ class PostgresFollower(Follower):
 
     def take(self, first: int, last: int) -> None:
         began = utc_now()
-        if not any(version.changes_rows for version in self.context.store.versions(self.origin, first, last)):
+        versions = self.context.store.versions(self.origin, first, last)
+        if not any(version.changes_rows for version in versions):
             return
-        applied = self.apply(self._changes(first, last), MirrorBatch(self.name, 0, last, last))
+        batch = MirrorBatch(self.name, 0, last, last, made_anew=versions[-1].is_rebuild)
+        applied = self.apply(self._changes(first, last), batch)
         reach("after-mirror-commit")
         self.state.taken(
             Commit(self.name, 0, last, source_version=last, rows_in=applied.rows, rows_out=applied.rows), began

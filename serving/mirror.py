@@ -41,6 +41,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
+from serving.changes import CHANGE_TYPE, DELETE
 from serving.copytext import copy_text
 from serving.postgres import transaction
 from serving.sink import (
@@ -49,6 +50,7 @@ from serving.sink import (
     MirrorBatch,
     account,
     claim,
+    conform,
     delete,
     identifiers,
     limit_s,
@@ -91,10 +93,13 @@ class StreamStatus:
 def apply_raw_events(conn: Connection, rows: pa.Table, batch: MirrorBatch) -> Applied:
     """Adds ``rows``, with the columns of ``silver.events``, to ``raw_events``; an event that is there stays as it is.
 
-    Rows of the table's change feed will do as well: what it lists as deleted is deleted. Makes the partition of each
-    day received. Raises psycopg2.Error, after a rollback.
+    Rows of the table's change feed will do as well: what it lists as deleted is deleted, also where it comes again, as
+    after a rebuild, which may know it by another message. Makes the partition of each day received. Raises
+    psycopg2.Error, after a rollback.
     """
     found, gone = split(rows, SilverEvents)
+    if CHANGE_TYPE in rows.column_names:
+        gone = conform(rows.filter(pc.equal(rows[CHANGE_TYPE], DELETE)), SilverEvents)
     events, erased = _with_received_date(found), _with_received_date(gone)
     with transaction(conn, limit_s(rows.num_rows)) as cursor:
         if not claim(cursor, batch):

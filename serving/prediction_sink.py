@@ -39,6 +39,9 @@ WHERE s.churn_probability IS NOT NULL AND (p.as_of IS NULL OR p.as_of <= s.as_of
   AND (p.churn_probability, p.model_version) IS DISTINCT FROM (s.churn_probability, s.model_version)
 ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE h.as_of <= EXCLUDED.as_of
 """
+_FORGET_NEWER = """
+DELETE FROM public.churn_prediction p USING {staging} s WHERE p.user_id = s.user_id AND p.as_of > s.as_of
+"""
 _PUT = """
 INSERT INTO public.churn_prediction AS p ({columns}) SELECT {columns} FROM {staging}
 ON CONFLICT (user_id) DO UPDATE SET {changes} WHERE p.as_of <= EXCLUDED.as_of
@@ -54,12 +57,13 @@ DELETE FROM public.churn_prediction_history WHERE ctid = ANY (ARRAY(
 def apply_predictions(conn: Connection, scores: pa.Table, erased: Sequence[str], batch: MirrorBatch) -> Applied:
     """Puts ``scores``, rows of `ChurnPrediction`, in their users' places and removes the users ``erased``, once.
 
-    A score of older features than those that are there is left out. Raises psycopg2.Error, after a rollback.
+    A score of older features than those that are there is left out, unless the features were made anew. Raises
+    psycopg2.Error, after a rollback.
     """
     with transaction(conn, limit_s(scores.num_rows + len(erased))) as cursor:
         if not claim(cursor, batch):
             return Applied(rows=0, skipped=True)
-        return account(cursor, batch, _erase(cursor, erased) + _put(cursor, scores))
+        return account(cursor, batch, _erase(cursor, erased) + _put(cursor, scores, made_anew=batch.made_anew))
 
 
 def apply_rescored(conn: Connection, scores: pa.Table) -> int:
@@ -89,10 +93,12 @@ def drop_expired_history(conn: Connection, keep_days: int, most: int = EXPIRED_A
         return cursor.rowcount
 
 
-def _put(cursor: Cursor, scores: pa.Table) -> int:
+def _put(cursor: Cursor, scores: pa.Table, *, made_anew: bool = False) -> int:
     if not scores.num_rows:
         return 0
     staging = stage(cursor, CHURN_PREDICTION, f"staging_{CHURN_PREDICTION}", scores)
+    if made_anew:
+        cursor.execute(sql.SQL(_FORGET_NEWER).format(staging=staging))
     key = ChurnPredictionHistory.key
     history = [column for column in ChurnPredictionHistory.columns() if column != ChurnPredictionHistory.as_of_date]
     keep = sql.SQL(_KEEP).format(

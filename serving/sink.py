@@ -39,6 +39,8 @@ class MirrorBatch:
     batch_id: int
     source_version: int | None
     """The source table's last version that is wholly in; None where the batch ends inside a version."""
+    made_anew: bool = False
+    """Whether it is a rebuild: then its rows replace newer ones too."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,22 @@ import polars as pl
 
 from lakehouse import event
 from lakehouse.contracts import SilverEvents as S
+from lakehouse.replacements import HEADER, UNREADABLE
 from lakehouse.settings import Settings
 from silver.messages import NESTED, RAW, READABLE, TOO_LARGE
 
 EVENT_ID_REUSED = "event_id_reused"
-"""Found against other rows, so no predicate of one: a known id came with another time."""
+ALREADY_REPLACED = "already_replaced"
+REPLACES_NOTHING = "replaces_nothing"
+AGAINST_OTHERS = {
+    EVENT_ID_REUSED: "a known id came with another time",
+    ALREADY_REPLACED: "the row that its header names has been replaced before",
+    REPLACES_NOTHING: "its header names a row that is not in quarantine",
+}
+"""Reasons that are found against other rows, so that they are no predicates of one."""
+
+REPLACES = "replaces"
+"""What the header of `lakehouse.replacements` names; null without one."""
 
 TEXTS = (
     event.EVENT_ID,
@@ -36,7 +47,8 @@ MAX_TEXT = 512
 
 @dataclass(frozen=True)
 class Predicate:
-    """``fails`` reads the columns of ``silver.messages.read``, the typed ones and the broker's time; null is false."""
+    """``fails`` reads the columns of ``silver.messages.read``, the typed ones, what the message replaces and the
+    broker's time; null is false."""
 
     reason: str
     why: str
@@ -52,6 +64,7 @@ def predicates(settings: Settings) -> tuple[Predicate, ...]:
     return (
         Predicate("too_large", f"larger than {settings.max_event_bytes} bytes", too_large),
         Predicate("unreadable_json", "not one JSON object in UTF-8", ~readable & ~too_large),
+        Predicate("unreadable_replaces", f"the header {HEADER} names no coordinates", pl.col(REPLACES) == UNREADABLE),
         Predicate("missing_user", "no user_id, or a blank one", readable & blank(raw(event.USER_ID))),
         Predicate(
             "unknown_type", "no known event_type", readable & ~raw(event.EVENT_TYPE).is_in(known).fill_null(value=False)

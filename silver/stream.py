@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,8 +17,10 @@ from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, Si
 from lakehouse.dialects import EPOCH, Dialect, cover
 from lakehouse.faultpoints import reach
 from lakehouse.follow import Follower
-from lakehouse.frames import Frame, apply, count, to_arrow, where
+from lakehouse.frames import Frame, apply, conform, count, to_arrow, union, where
+from lakehouse.replacements import coordinates
 from lakehouse.stages import Context, Stage, utc_now
+from lakehouse.store import Merge
 from silver.identity import (
     COORDINATES,
     DUPLICATE,
@@ -32,6 +34,16 @@ from silver.identity import (
     classify,
 )
 from silver.predicates import EVENT_ID_REUSED
+from silver.replacements import (
+    known_rows,
+    named,
+    now_resolved,
+    refusals,
+    resolutions,
+    with_header_or_refused,
+    with_resolutions,
+    without,
+)
 from silver.transforms import CANDIDATES, READ, candidates
 
 SPAN_MS = 600_000
@@ -71,6 +83,8 @@ class SilverStage(Follower):
         if ahead:
             self.generation += 1
             self.context.log(f"silver: takes back what a batch after {done} left; generation {self.generation}")
+        if SilverQuarantine in ahead:
+            self._reopen({} if self.last is None else self.last.offsets)
         for table in ahead:
             marker = Commit(self.name, self.generation, -1, marker="rows of an unfinished batch taken back")
             store.delete(table, _beyond({} if self.last is None else self.last.offsets), marker)
@@ -80,29 +94,41 @@ class SilverStage(Follower):
     def take(self, first: int, last: int) -> None:
         """One batch, in this order:
 
-        1. the rows are parsed and judged, and compared with silver near their times;
-        2. duplicates, then refused rows, are appended to their tables;
+        1. the rows are parsed and judged, and compared with those that they replace and with silver near their times;
+        2. duplicates, then refused rows, are appended to their tables; with the latter the older ones that the batch
+           resolves are marked;
         3. new events are appended to ``silver.events``: with this commit the batch counts as taken.
 
         A kill between them is mended by ``reached``.
         """
-        store, settings = self.context.store, self.context.settings
-        began = utc_now()
+        store = self.context.store
         versions = store.versions(BronzeEvents, first, last)
         if not any(version.changes_rows for version in versions):
             return
-        received = store.inserted(BronzeEvents, first, last, READ)
-        alone = apply(received, partial(candidates, settings=settings, quarantined_at=began), CANDIDATES)
         about = sum(version.rows for version in versions)
-        with store.gathered(alone, about) as batch, self._judged(batch) as judged:
+        self.place(partial(store.inserted, BronzeEvents, first, last), about, last)
+
+    def place(self, received_rows: Callable[[Sequence[str]], Frame], about: int, batch_id: int) -> None:
+        """Puts each row of bronze of one batch into one table; ``received_rows`` gives the columns asked for of them,
+        ``about`` so many. ``batch_id`` is the version of bronze that is wholly in with it."""
+        store, settings = self.context.store, self.context.settings
+        began = utc_now()
+        received = received_rows(READ)
+        alone = apply(received, partial(candidates, settings=settings, quarantined_at=began), CANDIDATES)
+        with ExitStack() as held:
+            batch = held.enter_context(store.gathered(alone, about))
+            known = self._known(batch)
+            if known is not None:
+                batch = without(batch, refusals(with_header_or_refused(batch), known))
+            judged = held.enter_context(self._judged(batch))
             events, duplicates, refused = (where(judged, OUTCOME, *o) for o in ([NEW], [DUPLICATE], [REFUSED, REUSED]))
             before = {} if self.last is None else dict(self.last.offsets)
             commit = Commit(
                 self.name,
                 self.generation,
-                last,
+                batch_id,
                 offsets=before | _ends(judged),
-                source_version=last,
+                source_version=batch_id,
                 rows_in=count(judged),
                 rows_out=count(events),
                 rows_duplicate=count(duplicates),
@@ -110,19 +136,65 @@ class SilverStage(Follower):
             )
             if commit.rows_duplicate:
                 store.append(SilverDuplicates, duplicates, commit)
-            if commit.rows_refused:
-                store.append(SilverQuarantine, self._as_received(with_reasons(refused), first, last), commit)
+            if commit.rows_refused or known is not None:
+                rows = received_rows((*COORDINATES, *RECEIVED))
+                self._quarantine(_as_received(with_reasons(refused), rows), judged, known, commit)
             reach("between-silver-tables")
             store.append(SilverEvents, _by_time(events), commit)
         self.last = commit
         self.state.taken(commit, began)
 
-    def _as_received(self, refused: Frame, first: int, last: int) -> Frame:
-        """The refused rows with all that bronze holds of them: it is looked up for these few, not carried for all."""
-        rows = self.context.store.inserted(BronzeEvents, first, last, (*COORDINATES, *RECEIVED))
-        if isinstance(refused, pa.Table):
-            return to_arrow(pl.DataFrame(refused).join(pl.DataFrame(rows), on=COORDINATES, how="left"))
-        return refused.join(rows, on=[str(column) for column in COORDINATES], how="left")
+    def _reopen(self, taken: Mapping[str, int]) -> None:
+        """Takes back what messages beyond ``taken`` have resolved.
+
+        Its commit names the batch that is taken back, so that after a kill the rest is still found to be done.
+        """
+        store, left = self.context.store, self.context.store.last_commit(Q)
+        by = store.scan(Q).select(pl.col(Q.resolved_by).unique()).collect().to_series().drop_nulls().to_list()
+        beyond = [each for each in by if int(each.rsplit("/", 1)[1]) >= taken.get(each.rsplit("/", 1)[0], 0)]
+        if not beyond or left is None:
+            return
+        literals = ", ".join(f"'{each}'" for each in beyond)
+        marker = Commit(
+            self.name, self.generation, left.batch_id, marker="resolutions of an unfinished batch taken back"
+        )
+        changes = {str(Q.resolved_by): "CAST(NULL AS STRING)"}
+        store.update(Q, lambda _: f"{Q.resolved_by} IN ({literals})", changes, marker)
+
+    def _known(self, batch: Frame) -> pl.DataFrame | None:
+        """The quarantined rows that the batch's headers name; None where no message has a header."""
+        roots = named(batch)
+        if not roots:
+            return None
+        columns = (*COORDINATES, Q.headers, Q.resolved_by, Q.ingest_date)
+        might = coordinates().is_in(roots) | (pl.col(Q.headers).list.len() > 0)
+        return known_rows(self.context.store.scan(Q).filter(might).select(columns).collect(), roots)
+
+    def _quarantine(self, received: Frame, judged: Frame, known: pl.DataFrame | None, commit: Commit) -> None:
+        """One commit: the refused rows, and with it the older ones that a message of the batch has resolved."""
+        store = self.context.store
+        if known is None:
+            store.append(Q, received, commit)
+            return
+        resolved = resolutions(judged)
+        received = with_resolutions(received, known, resolved)
+        older = now_resolved(known, resolved)
+        if not older.height:
+            store.append(Q, received, commit)
+            return
+        days = sorted(set(older[Q.ingest_date]))
+
+        def on(dialect: Dialect) -> str:
+            return f"{Q.ingest_date} IN ({', '.join(dialect.date(day) for day in days)})"
+
+        old = pl.DataFrame(store.of(Q, to_arrow(older.select(Q.key)), on)).drop(Q.resolved_by)
+        rows = to_arrow(old.join(older.select(*Q.key, Q.resolved_by), on=Q.key).select(*Q.columns()))
+        if isinstance(received, pa.Table):
+            both: Frame = union(conform(received, Q), rows)
+        else:
+            both = union(received.select(*Q.columns()), self.context.spark.createDataFrame(rows))
+        resolve = Merge(Q.key, lambda dialect: f"t.{on(dialect)}", lambda _: {str(Q.resolved_by): "s.resolved_by"})
+        store.merge(Q, both, resolve, commit)
 
     @contextmanager
     def _judged(self, batch: Frame) -> Iterator[Frame]:
@@ -163,6 +235,13 @@ class SilverStage(Follower):
             .join(ids, left_on=SilverEvents.event_id, right_on=JOIN_ID, how="semi")
             .collect()
         )
+
+
+def _as_received(refused: Frame, rows: Frame) -> Frame:
+    """The refused rows with all that bronze holds of them: it is looked up for these few, not carried for all."""
+    if isinstance(refused, pa.Table):
+        return to_arrow(pl.DataFrame(refused).join(pl.DataFrame(rows), on=COORDINATES, how="left"))
+    return refused.join(rows, on=[str(column) for column in COORDINATES], how="left")
 
 
 def spans(batch: Frame) -> Ranges:

@@ -13,23 +13,26 @@ from lakehouse.contracts import BronzeEvents as B
 from lakehouse.contracts import SilverEvents as S
 from lakehouse.contracts import SilverQuarantine as Q
 from lakehouse.frames import arrow_schema
+from lakehouse.replacements import replaced
 from lakehouse.settings import Settings
 from silver.identity import COORDINATES, JOIN_ID, TIME_MS
 from silver.messages import CONTENT, read
-from silver.predicates import blank, raw, reasons
+from silver.predicates import REPLACES, blank, raw, reasons
 
-READ = (*COORDINATES, B.value, B.kafka_timestamp)
+READ = (*COORDINATES, B.value, B.headers, B.kafka_timestamp)
 """What is read of bronze."""
 
 CANDIDATES = pa.schema(
     [
         pa.field(JOIN_ID, pa.string()),
         pa.field(TIME_MS, pa.int64()),
+        pa.field(REPLACES, pa.string()),
         *(field.with_nullable(True) for field in arrow_schema(S)),
         *(arrow_schema(Q).field(str(column)) for column in (Q.reasons, Q.quarantined_at, Q.resolved_by)),
     ]
 )
-"""What all of silver's tables hold beside what was received, and the columns that tell copies apart."""
+"""What all of silver's tables hold beside what was received, the columns that tell copies apart, and what a message
+replaces."""
 
 ON_TIME = timedelta(minutes=10)
 """How far behind the broker's time an event counts as on time: it lays out files, and no number depends on it."""
@@ -54,7 +57,8 @@ def candidates(bronze: pl.DataFrame, settings: Settings, quarantined_at: datetim
     half to even, ``quantity`` INT) are null where the text is none.
     """
     texts = read(bronze.get_column(B.value), settings.max_event_bytes)
-    typed = pl.concat([bronze.select(*COORDINATES, S.kafka_timestamp), texts], how="horizontal").with_columns(
+    of_bronze = bronze.select(*COORDINATES, S.kafka_timestamp, replaced(bronze[B.headers]).alias(REPLACES))
+    typed = pl.concat([of_bronze, texts], how="horizontal").with_columns(
         _time(raw(event.TIMESTAMP)).alias(S.event_time),
         _price(raw(event.PRICE)).alias(S.price),
         _quantity(raw(event.QUANTITY)).alias(S.quantity),
@@ -67,6 +71,7 @@ def candidates(bronze: pl.DataFrame, settings: Settings, quarantined_at: datetim
     return typed.with_columns(_identity(typed, settings).alias(S.event_id)).select(
         pl.when(valid).then(S.event_id).alias(JOIN_ID),
         TIME_MS,
+        REPLACES,
         S.event_id,
         raw(event.USER_ID).alias(S.user_id),
         raw(event.EVENT_TYPE).alias(S.event_type),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lakehouse.faultpoints import POINTS
 from lakehouse.settings import Settings
-from silver.predicates import EVENT_ID_REUSED, predicates
+from silver.predicates import AGAINST_OTHERS, predicates
 
 SETTINGS_PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 RELIABILITY_PAGE = SETTINGS_PAGE.with_name("reliability.md")
@@ -24,7 +24,7 @@ def test_every_setting_stands_in_the_docs_with_its_default_and_meaning() -> None
 def test_every_reason_for_refusing_a_message_stands_in_the_docs() -> None:
     page = (SETTINGS_PAGE.parent / "bad-input.md").read_text()
 
-    reasons = [predicate.reason for predicate in predicates(Settings())] + [EVENT_ID_REUSED]
+    reasons = [predicate.reason for predicate in predicates(Settings())] + [*AGAINST_OTHERS]
     for reason in reasons:
         assert f"| `{reason.partition(':')[0]}{':FIELD' if ':' in reason else ''}` |" in page
 

@@ -105,6 +105,16 @@ def test_an_event_that_silver_erased_is_erased(writer: Connection) -> None:
     assert read(writer, "SELECT event_id FROM raw_events") == [("e2",)]
 
 
+def test_an_event_that_silver_made_anew_replaces_what_was_there(writer: Connection) -> None:
+    old = event("e1", at("10:00"), category="old")
+    new = event("e1", at("10:00"), category="new", kafka_timestamp=at("10:00", "2025-03-02"))
+    apply_raw_events(writer, feed(SilverEvents, (1, INSERT, old)), batch(1))
+
+    apply_raw_events(writer, feed(SilverEvents, (2, DELETE, old), (2, INSERT, new)), batch(2))
+
+    assert read(writer, "SELECT category, received_date::text FROM raw_events") == [("new", "2025-03-02")]
+
+
 def test_updates_inserts_and_deletes_of_several_versions_in_one_batch(writer: Connection) -> None:
     start = at("10:00")
     first = feed(

@@ -315,6 +315,14 @@ def test_older_features_never_replace_newer_ones(writer: Connection) -> None:
     assert read(writer, HISTORY) == [("ann", at("10:10"), "0")]
 
 
+def test_older_features_that_were_made_anew_replace_newer_ones(writer: Connection) -> None:
+    for number, time in enumerate(("10:10", "10:00")):
+        scores = predictions(by_rule(str(number)), rows(user("ann", at(time))), lambda: at("11:00"))
+        apply_predictions(writer, scores, [], replace(batch(number), made_anew=number == 1))
+
+    assert read(writer, NEWEST) == [("ann", at("10:00"), "1", None)]
+
+
 def test_history_is_deleted_in_steps_counted_from_the_newest_score(writer: Connection) -> None:
     for number, day in enumerate(("2025-03-01", "2025-03-02", "2025-03-03", "2025-03-09")):
         scored_at = at("10:00", day)

@@ -1,0 +1,1 @@
+"""Refused messages: looked at, corrected, and sent again, each once."""
