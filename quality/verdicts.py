@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -91,6 +91,23 @@ def followed(table_name: str, first_version: int, last_version: int) -> str:
     return f"{table_name}@{first_version}-{last_version}"
 
 
+def run_to_json(run: Run) -> dict[str, Any]:
+    """A run as a JSON object: what the job that records runs is asked with."""
+    document: dict[str, Any] = json.loads(json.dumps(asdict(run), default=_text))
+    return document
+
+
+def run_from_json(document: Mapping[str, Any]) -> Run:
+    """The run that `run_to_json` wrote down. Raises KeyError, TypeError or ValueError where it is none."""
+    verdicts = [Verdict(**{**verdict, "severity": Severity(verdict["severity"])}) for verdict in document["verdicts"]]
+    started_at = datetime.fromisoformat(document["started_at"])
+    return Run(**{**document, "started_at": started_at, "verdicts": verdicts})
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, (datetime, date)) else str(value)
+
+
 def _row(verdict: Verdict) -> dict[str, Any]:
     return {
         Q.expectation: verdict.expectation,
@@ -98,9 +115,9 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         Q.column_name: verdict.column_name,
         Q.severity: str(verdict.severity),
         Q.success: verdict.success,
-        Q.observed: None if verdict.observed is None else json.dumps(verdict.observed, default=str),
+        Q.observed: None if verdict.observed is None else json.dumps(verdict.observed, default=_text),
         Q.unexpected_count: verdict.unexpected_count,
-        Q.examples: [json.dumps(example, default=str) for example in verdict.examples],
+        Q.examples: [json.dumps(example, default=_text) for example in verdict.examples],
         Q.description: verdict.description,
         Q.error: verdict.error,
     }
