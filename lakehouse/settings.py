@@ -169,6 +169,26 @@ class Settings(BaseSettings):
     quarantine_window_events: int = Field(1_000, ge=1, description="Newest events that the share is taken of.")
     quarantine_stops: bool = Field(False, description="Whether such an alarm stops bronze until it is over.")
 
+    # Quality (docs/quality.md)
+    quality_suites: Path | None = Field(None, description="Folder of Python files with expectations of your own.")
+    quality_full_rows: int = Field(
+        1_000_000, ge=1, description="Most rows of a table that are judged at once; a larger one is judged in parts."
+    )
+    quality_freshness_minutes: float = Field(
+        10.0, gt=0, description="How long no event may come, and how long a layer may leave one waiting."
+    )
+    quality_clock_skew_seconds: float = Field(
+        120.0, ge=0, description="How far ahead of the broker's clock the clocks of producers may be."
+    )
+    quality_late_share: float = Field(0.2, ge=0, le=1, description="Largest share of events that come late.")
+    quality_refused_share: float = Field(0.05, ge=0, le=1, description="Largest share of messages that are refused.")
+    quality_duplicate_share: float = Field(0.1, ge=0, le=1, description="Largest share of messages that are copies.")
+    quality_change_factor: float = Field(
+        3.0, gt=1, description="How many times more or fewer events of a type, or in an hour, may come than usual."
+    )
+    quality_history_days: int = Field(14, ge=3, description="Days that the usual is taken from.")
+    quality_docs_kept: int = Field(5, ge=1, description="Runs of each suite that Data Docs keep.")
+
     # Operation
     start_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one service to become healthy.")
     min_free_disk_mb: int = Field(
