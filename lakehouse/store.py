@@ -59,6 +59,23 @@ def all_rows(_: Dialect) -> str:
     return "true"
 
 
+def scan_files(table: type[Table], files: Sequence[str]) -> pl.LazyFrame:
+    """The rows of some of the table's data files, named by their paths."""
+    rows = pl.DataFrame(empty(table))
+    if not files:
+        return rows.lazy()
+    partitions = {str(column): rows.schema[str(column)] for column in table.partition_by}
+    return pl.scan_parquet(
+        list(files),
+        glob=False,
+        schema=rows.drop(partitions).schema,
+        hive_partitioning=bool(partitions),
+        hive_schema=partitions or None,
+        cast_options=_AS_SPARK_WROTE_THEM,
+        extra_columns="ignore",  # a merge by Spark leaves an empty _change_type in its files
+    )
+
+
 @dataclass(frozen=True)
 class TableStore:
     """The tables under a home. One process writes them; the home's lock sees to that."""
@@ -148,22 +165,7 @@ class TableStore:
         # Not by scan_delta: it takes the table's address for a path, so that a home with a blank in it is not found.
         at = self.at_head(table) if version is None else DeltaTable(self.path(table), version=version)
         root = urlsplit(at.table_uri).path
-        return self._files(table, [f"{self.path(table)}/{uri.removeprefix(root)}" for uri in at.file_uris()])
-
-    def _files(self, table: type[Table], files: list[str]) -> pl.LazyFrame:
-        rows = pl.DataFrame(empty(table))
-        if not files:
-            return rows.lazy()
-        partitions = {str(column): rows.schema[str(column)] for column in table.partition_by}
-        return pl.scan_parquet(
-            files,
-            glob=False,
-            schema=rows.drop(partitions).schema,
-            hive_partitioning=bool(partitions),
-            hive_schema=partitions or None,
-            cast_options=_AS_SPARK_WROTE_THEM,
-            extra_columns="ignore",  # a merge by Spark leaves an empty _change_type in its files
-        )
+        return scan_files(table, [f"{self.path(table)}/{uri.removeprefix(root)}" for uri in at.file_uris()])
 
     def versions(self, table: type[Table], first: int, last: int) -> list[Version]:
         """What the versions from ``first`` to ``last``, both included, did."""
@@ -209,7 +211,7 @@ class TableStore:
             versions, parts = versions[:-1], [kept.select(names)]
         files = [str(file) for version in versions for file in version.files]
         if files or not parts:
-            parts.insert(0, to_arrow(self._files(table, files).select(names).collect()))
+            parts.insert(0, to_arrow(scan_files(table, files).select(names).collect()))
         return stacked(parts) if len(parts) > 1 else parts[0]
 
     def changed(self, table: type[Table], first: int, last: int, columns: Sequence[str]) -> Frame:

@@ -34,9 +34,9 @@ class ColumnPairSecondsBetween(ColumnPairMapMetricProvider):  # type: ignore[mis
 
     @column_pair_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(
-        cls,  # noqa: N805 (the decorator makes it a class method)
-        column_A: pd.Series[Any],  # noqa: N803 (the library names it)
-        column_B: pd.Series[Any],  # noqa: N803
+        cls,
+        column_A: pd.Series[Any],
+        column_B: pd.Series[Any],
         min_seconds: float | None,
         max_seconds: float | None,
         **_: Any,
@@ -72,7 +72,7 @@ class ColumnTimesAligned(ColumnMapMetricProvider):  # type: ignore[misc]
     condition_value_keys = ("minutes",)
 
     @column_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(cls, column: pd.Series[Any], minutes: int, **_: Any) -> pd.Series[bool]:  # noqa: N805
+    def _pandas(cls, column: pd.Series[Any], minutes: int, **_: Any) -> pd.Series[bool]:
         times = _times(column)
         return times == times.dt.floor(f"{minutes}min")
 
@@ -102,7 +102,7 @@ class MulticolumnSumAtMostFirst(MulticolumnMapMetricProvider):  # type: ignore[m
     condition_value_keys = ()
 
     @multicolumn_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(cls, column_list: pd.DataFrame, **_: Any) -> pd.Series[bool]:  # noqa: N805
+    def _pandas(cls, column_list: pd.DataFrame, **_: Any) -> pd.Series[bool]:
         return column_list.iloc[:, 1:].sum(axis=1) <= column_list.iloc[:, 0]
 
 

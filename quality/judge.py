@@ -91,7 +91,9 @@ class Judge:
             },
         )
         self._last.append(result)
-        return [_verdict(part.expected[each.expectation_config.meta[_NAME]], each, suite, key) for each in result.results]
+        return [
+            _verdict(part.expected[each.expectation_config.meta[_NAME]], each, suite, key) for each in result.results
+        ]
 
     def _parts_of(self, suite: Suite) -> list[_Part]:
         import great_expectations as gx
@@ -193,7 +195,7 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
-    if hasattr(value, "isoformat") and value != value:  # noqa: PLR0124 (no time is not equal to itself)
+    if hasattr(value, "isoformat") and value != value:
         return None
     if isinstance(value, (datetime, date)):
         return value.isoformat()

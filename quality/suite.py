@@ -117,7 +117,9 @@ def _with(suites: dict[str, Suite], file: Path, settings: Settings) -> dict[str,
         suite = suites[table]
         for each in expectations:
             if any(each.name == other.name for other in suite.expectations):
-                suite = _broken(suite, f"{file.name}: {table} has an expectation {each.name!r} already; name it otherwise")
+                suite = _broken(
+                    suite, f"{file.name}: {table} has an expectation {each.name!r} already; name it otherwise"
+                )
             else:
                 suite = replace(suite, expectations=[*suite.expectations, each])
         suites[table] = suite

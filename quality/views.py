@@ -133,9 +133,9 @@ def hours(rows: pl.DataFrame, facts: Facts, settings: Settings) -> pl.DataFrame 
     if facts.history is None or facts.complete_until is None or facts.history.is_empty():
         return None
     start, events = pl.col("hour"), pl.col("events")
-    counted = facts.history.group_by(
-        pl.col(W.window_start).dt.truncate("1h").alias("hour"), pl.col(W.event_type)
-    ).agg(pl.col(W.num_events).sum().alias("events"))
+    counted = facts.history.group_by(pl.col(W.window_start).dt.truncate("1h").alias("hour"), pl.col(W.event_type)).agg(
+        pl.col(W.num_events).sum().alias("events")
+    )
     first = counted.select(start.min()).item() + HOUR
     newest = facts.complete_until.replace(minute=0, second=0, microsecond=0) - HOUR
     if first > newest:

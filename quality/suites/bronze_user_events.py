@@ -25,7 +25,9 @@ def suite(settings: Settings) -> Suite:
                 "commits_hold_what_they_say",
                 "Each commit brought as many rows as it says: else rows were lost while they were written.",
                 Severity.halt,
-                gxe.ExpectColumnPairValuesToBeEqual(column_A="rows_added", column_B="rows_out"),
+                gxe.ExpectColumnPairValuesToBeEqual(
+                    column_A="rows_added", column_B="rows_out", ignore_row_if="either_value_is_missing"
+                ),
                 of=views.accounts,
             ),
             Expected(
@@ -33,7 +35,9 @@ def suite(settings: Settings) -> Suite:
                 "Each commit has as many rows as Kafka's offsets went on: a message between was not taken, or Kafka "
                 "had none there, which `lakehouse audit` proves by reading again.",
                 Severity.alarm,
-                gxe.ExpectColumnPairValuesToBeEqual(column_A="rows_added", column_B="offsets_taken"),
+                gxe.ExpectColumnPairValuesToBeEqual(
+                    column_A="rows_added", column_B="offsets_taken", ignore_row_if="either_value_is_missing"
+                ),
                 of=views.accounts,
             ),
             Expected(
@@ -63,9 +67,7 @@ def suite(settings: Settings) -> Suite:
                 "messages_are_small",
                 f"Nearly every message has at most {settings.max_event_bytes} bytes: larger ones are refused.",
                 Severity.warn,
-                gxe.ExpectColumnValuesToBeBetween(
-                    column=str(B.value), max_value=settings.max_event_bytes, mostly=0.99
-                ),
+                gxe.ExpectColumnValuesToBeBetween(column=str(B.value), max_value=settings.max_event_bytes, mostly=0.99),
             ),
         ],
         key=[str(column) for column in B.key],

@@ -29,7 +29,7 @@ def suite(settings: Settings) -> Suite:
             *windows(settings),
             Expected(
                 "hours_are_not_too_full",
-                f"In no hour come more than {factor:g} times the events that come in that hour of other days, of a type "
+                f"In no hour come more than {factor:g} times the events of that hour of other days, of a type "
                 "or of all (*): else something sends without end.",
                 Severity.alarm,
                 gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A=views.HIGHEST, column_B="events", or_equal=True),
