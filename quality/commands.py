@@ -1,4 +1,4 @@
-"""`lakehouse audit`."""
+"""`lakehouse audit`, and the group `lakehouse quality`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from lakehouse.cli_options import HomeOption, JsonOption, settings_for
+from quality import run_command
+
+quality = typer.Typer(no_args_is_help=True, help="Judge the tables: what is expected of each, and what was found.")
+quality.command("run")(run_command.run)
 
 
 def audit(

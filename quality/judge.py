@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import pyarrow as pa
 
+from lakehouse.home import Home
 from lakehouse.settings import Settings
 from quality.facts import Facts
 from quality.suite import Expected, Suite
@@ -46,16 +47,17 @@ class Judge:
     The first one of a process imports Great Expectations, which takes some seconds.
     """
 
-    def __init__(self, settings: Settings, suites: Mapping[str, Suite]) -> None:
+    def __init__(self, settings: Settings, suites: Mapping[str, Suite], docs: Home | None = None) -> None:
+        """``docs``: the home under which `publish` writes Data Docs; without it nothing of a run is kept here."""
         os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-        from quality.data_docs import new_context
+        from quality.data_docs import DataDocs, new_context
 
         self.settings = settings
         self.suites = suites
-        self.context = new_context()
+        self.context = new_context(docs)
+        self._docs = DataDocs(self.context, docs, settings.quality_docs_kept)
         self._source = self.context.data_sources.add_pandas("lakehouse")
         self._parts = {table: self._parts_of(suite) for table, suite in suites.items()}
-        self._last: list[Any] = []
 
     def judge(self, table_name: str, rows: pa.Table, facts: Facts) -> list[Verdict]:
         """Every expectation of the table's suite on ``rows``, columns of the table, and ``facts``.
@@ -64,13 +66,16 @@ class Judge:
         there) has ``success`` None and an ``error``; so has each file of expectations that could not be used.
         """
         suite = self.suites[table_name]
-        self._last = []
         taken = pl.DataFrame(rows)
         verdicts = [_unusable(number, reason) for number, reason in enumerate(suite.broken, start=1)]
         for part in self._parts[table_name]:
             verdicts += self._judged(part, suite, taken, facts)
         order = {name: place for place, name in enumerate(each.name for each in suite.expectations)}
         return sorted(verdicts, key=lambda verdict: order.get(verdict.expectation, -1))
+
+    def publish(self) -> None:
+        """Writes the pages of all that was judged since the last time, where Data Docs are wanted."""
+        self._docs.publish()
 
     def _judged(self, part: _Part, suite: Suite, rows: pl.DataFrame, facts: Facts) -> list[Verdict]:
         view = next(iter(part.expected.values())).of
@@ -90,7 +95,7 @@ class Judge:
                 **({"unexpected_index_column_names": key} if key else {}),
             },
         )
-        self._last.append(result)
+        self._docs.ran(result)
         return [
             _verdict(part.expected[each.expectation_config.meta[_NAME]], each, suite, key) for each in result.results
         ]

@@ -73,9 +73,7 @@ class Lake:
         ]
         self.offset += len(rows)
         batch = self.store.version(BronzeEvents)
-        commit = Commit(
-            "bronze", 0, batch, offsets={f"{SOURCE}/0": self.offset}, rows_in=len(rows), rows_out=len(rows)
-        )
+        commit = Commit("bronze", 0, batch, offsets={f"{SOURCE}/0": self.offset}, rows_in=len(rows), rows_out=len(rows))
         frame = pl.DataFrame(rows, schema=pl.DataFrame(empty(BronzeEvents)).schema)
         self.store.append(BronzeEvents, to_arrow(frame), commit)
 
