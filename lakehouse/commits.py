@@ -40,6 +40,8 @@ class Commit:
     """Gold: every window that ended by then is marked as final."""
     refreshed: datetime | None = None
     """Churn features: every user's row is as of then or later."""
+    validated: Mapping[str, int] | None = None
+    """Verdicts: for each table the last version whose new rows were judged."""
     marker: str | None = None
     """Set where the commit moved no events: what it did instead."""
 

@@ -152,9 +152,12 @@ class TableStore:
                 return None
         return None
 
-    def read(self, table: type[Table], where: Callable[[Dialect], str] | None = None) -> DataFrame:
-        """The table at its newest version, as Spark sees it; ``where`` is a condition in literals."""
-        rows = self.spark.read.format("delta").load(self.path(table))
+    def read(
+        self, table: type[Table], where: Callable[[Dialect], str] | None = None, version: int | None = None
+    ) -> DataFrame:
+        """The table at its newest version, or at ``version``, as Spark sees it; ``where`` is a condition in literals."""
+        reader = self.spark.read.format("delta")
+        rows = (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
         return rows if where is None else rows.where(where(SPARK))
 
     def scan(self, table: type[Table], version: int | None = None) -> pl.LazyFrame:
@@ -222,15 +225,21 @@ class TableStore:
             return self._feed_by_spark(table, first, last).select(*names).distinct()
         return to_arrow(pl.DataFrame(self.feed(table, first, last, names)).select(names).unique())
 
-    def of(self, table: type[Table], keys: Frame, where: Callable[[Dialect], str] = all_rows) -> Frame:
-        """The rows of ``table`` at its newest version that agree with a row of ``keys`` in all its columns.
+    def of(
+        self,
+        table: type[Table],
+        keys: Frame,
+        where: Callable[[Dialect], str] = all_rows,
+        version: int | None = None,
+    ) -> Frame:
+        """The rows of ``table`` that agree with a row of ``keys`` in all its columns; at its newest version by default.
 
         ``where`` narrows them by literals, so that files are skipped.
         """
         if isinstance(keys, pa.Table):
-            rows = self.scan(table).filter(pl.sql_expr(where(DATAFUSION)))
+            rows = self.scan(table, version).filter(pl.sql_expr(where(DATAFUSION)))
             return to_arrow(rows.join(pl.DataFrame(keys).lazy(), on=keys.column_names, how="semi").collect())
-        return self.read(table, where).join(keys, on=keys.columns, how="left_semi")
+        return self.read(table, where, version).join(keys, on=keys.columns, how="left_semi")
 
     def _feed_by_spark(self, table: type[Table], first: int, last: int) -> DataFrame:
         return (
