@@ -28,11 +28,11 @@ USERS_AT_ONCE: Final = 10_000
 class ChurnFeaturesStage(Follower):
     """Keeps the newest features of every user, as of gold's watermark.
 
-    A row is made of the user's days of the lookback, as they are at the head of ``gold.user_days`` or as far as that may
-    be read, of the days that have changed, and of the first and last times that the row before knew; and it replaces
-    that one. So what an update costs does not grow with the history. A range of versions that is taken again, wholly or
-    in part, leads to the same rows, and its commits need no transaction id that would have to be skipped: theirs is the
-    table's own version, which is always a new one.
+    A row is made of the user's days of the lookback, as they are at the head of ``gold.user_days`` or as far as that
+    may be read, of the days that have changed, and of the first and last times that the row before knew; and it
+    replaces that one. So what an update costs does not grow with the history. A range of versions that is taken again,
+    wholly or in part, leads to the same rows, and its commits need no transaction id that would have to be skipped:
+    theirs is the table's own version, which is always a new one.
     """
 
     name = "churn_features"

@@ -6,15 +6,15 @@ changes nothing; between two jobs that write them it is only looked up, for it i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakehouse.commits import Commit
 from lakehouse.contracts import PIPELINE, QualityDecisions, QualityResults, Table
@@ -22,12 +22,15 @@ from lakehouse.errors import LakehouseError
 from lakehouse.frames import arrow_schema
 from lakehouse.maintenance.log import Log
 from lakehouse.stages import Stage, utc_now
-from lakehouse.standing import ALARM, HALT, NEW, TOLD, WARN, Finding, Halt, Standing
+from lakehouse.standing import ALARM, HALT, TOLD, WARN, Finding, Halt, Standing
 from lakehouse.store import TableStore
 
 Q, D = QualityResults, QualityDecisions
 RECORD, DECIDE = "quality", "quality_decisions"
 """The names under which the tables of verdicts and of decisions are committed to."""
+NAMES = frozenset(table.name for table in PIPELINE)
+FINDINGS_FOR = timedelta(days=2)
+"""What a table's newest run found is known again after a restart for so long; a halt for ever."""
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Gatekeeper:
         if table.name not in self.store.settings.quality_gates:
             return None
         bad = [halt.first_version for halt in self.standing.halts if halt.table_name == table.name]
-        return min(self.position(table), *(version - 1 for version in bad))
+        return min([self.position(table), *(version - 1 for version in bad)])
 
     def obstacle(self, stage: Stage, stages: Sequence[Stage]) -> str | None:
         """Why ``stage`` may not run now; None where it may.
@@ -93,7 +96,7 @@ class Gatekeeper:
 
     def alarms(self) -> list[str]:
         """A sentence for each halt and for each expectation that raises an alarm."""
-        return [str(each) for each in (*self.standing.halts, *self.standing.unmet(ALARM))]
+        return [str(each) for each in (*self.standing.halts, *self.standing.alarms())]
 
     def waits(self) -> list[str]:
         """A sentence for each gate that holds something back."""
@@ -109,22 +112,24 @@ class Gatekeeper:
         standing = self.standing
         return {
             "enabled": self.store.settings.quality_validator,
-            "tables": {table.name: self._table(table) for table in PIPELINE},
+            "tables": {table.name: self._table(table) for table in PIPELINE}
+            | {name: {"failed": _failed(found)} for name, found in standing.findings.items() if name not in NAMES},
             "halts": [_halt(halt) for halt in standing.halts],
-            "alarms": [_finding(finding) for finding in standing.unmet(ALARM)],
-            "warnings": [_finding(finding) for finding in standing.unmet(WARN)],
+            "alarms": [_finding(finding) for finding in standing.alarms()],
+            "warnings": [_finding(finding) for finding in standing.warnings()],
         }
 
     def _table(self, table: type[Table]) -> dict[str, Any]:
-        found, position, head = self.standing.findings.get(table.name, ()), self.position(table), self.store.version(table)
-        failed = {severity: 0 for severity in (WARN, ALARM, HALT)}
-        for each in found:
-            failed[each.severity] += each.success is False
+        found, position, head = (
+            self.standing.findings.get(table.name, ()),
+            self.position(table),
+            self.store.version(table),
+        )
         return {
             "validated": self.standing.validated.get(table.name),
             "lag_versions": head - position,
             "lag_seconds": None if position >= head else _age(Log(Path(self.store.path(table))), position + 1),
-            "failed": failed,
+            "failed": _failed(found),
             "not_judged": [str(each) for each in found if each.success is None],
             "gate": self.limit(table),
         }
@@ -132,14 +137,22 @@ class Gatekeeper:
     # -- what the jobs do --------------------------------------------------------------------------------
 
     def record(self, rows: pa.Table, validated: Mapping[str, int]) -> None:
-        """Appends ``rows`` to `quality.results`; ``validated`` are the tables that runs among them follow, and how far.
+        """Appends runs by their ``rows``, oldest first, to `quality.results`; ``validated``: the tables that they
+        follow, and how far.
 
-        How far is in the commit of the rows: where that is there, a restart knows that they are.
+        How far is in the commit of the rows: once that is there, whoever starts again knows that they are.
         """
-        reached = {**self.standing.validated, **validated}
-        self.store.append(Q, rows, Commit(RECORD, 0, self.store.version(Q), rows_in=rows.num_rows, validated=reached))
-        followed = rows.filter(pc.equal(rows[Q.mode], NEW)).select(TOLD)
-        self.standing = self.standing.after(validated, followed.to_pylist())
+        standing = self.standing.after(rows.select([*TOLD]).to_pylist(), validated)
+        account = Commit(
+            RECORD,
+            0,
+            self.store.version(Q),
+            rows_in=rows.num_rows,
+            validated=standing.validated,
+            halted=[halt.run_id for halt in standing.halts],
+        )
+        self.store.append(Q, rows, account)
+        self.standing = standing
 
     def decide(self, run_ids: Sequence[str], decision: str, note: str | None) -> None:
         """Appends a decision about each of these runs to `quality.decisions`, and lets go on what they had halted."""
@@ -169,20 +182,18 @@ class Validated:
 
 
 def read_standing(store: TableStore) -> Standing:
-    """How the tables stand: how far by the newest account, the rest by the rows of failures, which are few."""
+    """How the tables stand, by the newest account and the rows that it names; findings of the newest days only."""
     account = store.last_commit(Q)
-    validated = {} if account is None else dict(account.validated or {})
-    newest = [(pl.col(Q.table_name) == name) & (pl.col(Q.last_version) == last) for name, last in validated.items()]
-    failed = pl.col(Q.success).eq_missing(False)
-    rows = (
-        store.scan(Q)
-        .filter((pl.col(Q.mode) == NEW) & pl.col(Q.success).ne_missing(True))
-        .filter(pl.any_horizontal(failed & (pl.col(Q.severity) == HALT), *newest))
-        .select(TOLD)
-        .collect()
-    )
-    decided = store.scan(D).select(D.run_id).collect().to_series().to_list()
-    return Standing().after(validated, rows.iter_rows(named=True)).decided(set(decided))
+    if account is None:
+        return Standing()
+    decided = set(store.scan(D).select(D.run_id).collect().to_series())
+    halted = set(account.halted or ()) - decided
+    recent = pl.col(Q.run_date) >= utc_now().date() - FINDINGS_FOR
+    rows = store.scan(Q).filter(recent | pl.col(Q.run_id).is_in(list(halted)) if halted else recent)
+    newest = pl.col(Q.started_at) == pl.col(Q.started_at).max().over(Q.table_name)
+    wanted = rows.select(*TOLD, Q.started_at).filter(newest | pl.col(Q.run_id).is_in(list(halted)))
+    verdicts = wanted.sort(Q.started_at, Q.run_id, maintain_order=True).collect().iter_rows(named=True)
+    return Standing().after(verdicts, account.validated).decided(decided)
 
 
 def after(table_name: str, stages: Sequence[Stage]) -> set[str]:
@@ -194,6 +205,11 @@ def after(table_name: str, stages: Sequence[Stage]) -> set[str]:
             return names
         names |= {stage.name for stage in more}
         reached |= {target.name for stage in more for target in stage.targets}
+
+
+def _failed(findings: Iterable[Finding]) -> dict[str, int]:
+    failed = Counter(finding.severity for finding in findings if finding.success is False)
+    return {severity: failed[severity] for severity in (WARN, ALARM, HALT)}
 
 
 def _halt(halt: Halt) -> dict[str, Any]:
@@ -219,7 +235,7 @@ def _finding(found: Finding) -> dict[str, Any]:
 
 def _age(log: Log, version: int) -> float | None:
     try:
-        committed: datetime = log.committed_at(version)
+        committed = log.committed_at(version)
     except FileNotFoundError:
         return None
     return round((utc_now() - committed).total_seconds(), 1)

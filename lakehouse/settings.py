@@ -73,7 +73,9 @@ class Settings(BaseSettings):
     churn_history_days: int = Field(90, ge=1, description="Days that Postgres keeps a user's earlier churn scores.")
 
     # Doors
-    bind_address: str = Field("127.0.0.1", description="Address that the API, the dashboard and the Data Docs listen on.")
+    bind_address: str = Field(
+        "127.0.0.1", description="Address that the API, the dashboard and the Data Docs listen on."
+    )
     api_port: Port = Field(8000, description="Port of the REST API; 0 picks a free one.")
     dashboard_port: Port = Field(8501, description="Port of the dashboard; 0 picks a free one.")
     api_key: SecretStr | None = Field(
@@ -157,6 +159,9 @@ class Settings(BaseSettings):
     quality_interval_s: float = Field(
         30.0, gt=0, description="Seconds from one look of the validator at the tables to the next."
     )
+    quality_mirrors_interval_s: float = Field(
+        300.0, gt=0, description="Seconds from one comparison of the mirrors with their tables to the next."
+    )
     quality_max_rows: int = Field(200_000, ge=1, description="Most rows that the validator judges at once.")
     quality_gates: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Tables, comma-separated, that the layers after them read only as far as they were judged."
@@ -166,7 +171,7 @@ class Settings(BaseSettings):
     )
     quality_command: str | None = Field(
         None,
-        description="Command that is run for each alarm and halt, without a shell, and reads it as JSON from its input.",
+        description="Command run for each alarm and halt, without a shell; it reads them as JSON from its input.",
     )
     quality_days: int = Field(30, ge=1, description="Days that Postgres keeps verdicts.")
     quality_port: Port = Field(8502, description="Port of Great Expectations' Data Docs; 0 picks a free one.")
@@ -281,8 +286,8 @@ class Settings(BaseSettings):
     def _gates_have_a_validator(self) -> Settings:
         if self.quality_gates and not self.quality_validator:
             raise ValueError(
-                f"quality_gates={','.join(self.quality_gates)} with quality_validator=False would keep the layers after "
-                "them waiting for ever; switch the validator on, or name no gates"
+                f"quality_gates={','.join(self.quality_gates)} with quality_validator=False would keep the layers "
+                "after them waiting for ever; switch the validator on, or name no gates"
             )
         return self
 

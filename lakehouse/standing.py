@@ -15,24 +15,7 @@ WARN, ALARM, HALT = "warn", "alarm", "halt"
 """What a failure does, in the words of `quality.results`."""
 
 NEW = "new"
-"""The mode of the runs that follow a table: they alone have consequences. A run over a full table is a look at it."""
-
-TOLD = tuple(
-    str(c)
-    for c in (
-        Q.run_id,
-        Q.table_name,
-        Q.first_version,
-        Q.last_version,
-        Q.severity,
-        Q.expectation,
-        Q.description,
-        Q.unexpected_count,
-        Q.success,
-        Q.error,
-    )
-)
-"""What is to be known of a verdict to act on it."""
+"""The mode of the runs that follow a table. Only they halt: what a look at a whole table finds has long gone on."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +24,7 @@ class Finding:
 
     run_id: str
     table_name: str
+    mode: str
     first_version: int
     last_version: int
     severity: str
@@ -50,12 +34,22 @@ class Finding:
     success: bool | None
     error: str | None
 
+    @property
+    def versions(self) -> str:
+        """Of which versions it is, in words."""
+        one = self.mode != NEW or self.first_version == self.last_version
+        return f"version {self.last_version}" if one else f"versions {self.first_version} to {self.last_version}"
+
     def __str__(self) -> str:
-        versions = _versions(self.first_version, self.last_version)
+        where = f"{self.table_name}, {self.versions}"
         if self.success is None:
-            return f"{self.table_name} {versions}: {self.expectation} could not be judged: {self.error}"
-        rows = "" if self.unexpected_count is None else f", {self.unexpected_count:,} rows"
-        return f"{self.table_name} {versions}: {self.expectation} is not met{rows} ({self.description})"
+            return f"{where}: {self.expectation} could not be judged: {self.error}"
+        rows = f" by {self.unexpected_count:,} rows" if self.unexpected_count else ""
+        return f"{where}: {self.expectation} is not met{rows}: {self.description.rstrip('.')}"
+
+
+TOLD = tuple(Finding.__dataclass_fields__)
+"""The columns of `quality.results` that a finding has."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class Halt:
         """The commands that let the layers go on."""
         layer = self.table_name.split(".")[0]
         rebuild = f", or mend the cause and `lakehouse rebuild {layer}`" if layer in ("silver", "gold") else ""
-        return f"`lakehouse quality accept {self.run_id}` to go on with them as they are{rebuild}"
+        return f"`lakehouse quality accept {self.run_id}` to go on with these rows as they are{rebuild}"
 
     def __str__(self) -> str:
         others = len(self.findings) - 1
@@ -90,44 +84,40 @@ class Standing:
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     """For each table those of its newest run."""
     halts: tuple[Halt, ...] = ()
-    """Those that nobody has decided about, oldest first."""
+    """Those that nobody has decided about."""
 
-    def after(self, validated: Mapping[str, int], verdicts: Iterable[Mapping[str, Any]]) -> Standing:
-        """With runs that follow tables: how far each table was judged now, and their rows of `quality.results`."""
-        found = [finding(row) for row in verdicts if row[Q.success] is not True]
-        reached = {**self.validated, **validated}
-        newest = {
-            table: tuple(each for each in found if each.table_name == table and each.last_version == version)
-            for table, version in validated.items()
-        }
-        return Standing(reached, {**self.findings, **newest}, (*self.halts, *halts(found)))
+    def after(self, verdicts: Iterable[Mapping[str, Any]], validated: Mapping[str, int] | None = None) -> Standing:
+        """With runs, by all their rows of `quality.results`, oldest run of a table first; ``validated`` says how far
+        they judged the tables that they follow."""
+        runs: dict[str, dict[str, list[Finding]]] = {}
+        for row in verdicts:
+            found = runs.setdefault(row[Q.table_name], {}).setdefault(row[Q.run_id], [])
+            if row[Q.success] is not True:
+                found.append(Finding(**{name: row[name] for name in TOLD}))
+        newest = {table: tuple(list(of_table.values())[-1]) for table, of_table in runs.items()}
+        halted = [halt for of_table in runs.values() for each in of_table.values() if (halt := _halt(each))]
+        return Standing({**self.validated, **(validated or {})}, {**self.findings, **newest}, (*self.halts, *halted))
 
     def decided(self, run_ids: Collection[str]) -> Standing:
         """With decisions about these runs."""
         return replace(self, halts=tuple(halt for halt in self.halts if halt.run_id not in run_ids))
 
-    def unmet(self, severity: str) -> list[Finding]:
-        """What the newest run of each table found not to be met."""
-        return [f for each in self.findings.values() for f in each if f.severity == severity and f.success is False]
+    def alarms(self) -> list[Finding]:
+        """What the newest runs found that raises an alarm, beside what halts; a look at a whole table does no more."""
+        return [f for f in self._unmet() if f.severity == ALARM or (f.severity == HALT and f.mode != NEW)]
+
+    def warnings(self) -> list[Finding]:
+        """What the newest runs found that is only shown."""
+        return [finding for finding in self._unmet() if finding.severity == WARN]
+
+    def _unmet(self) -> list[Finding]:
+        return [finding for each in self.findings.values() for finding in each if finding.success is False]
 
 
-def finding(row: Mapping[str, Any]) -> Finding:
-    """Of a row of `quality.results`."""
-    return Finding(**{name: row[name] for name in TOLD})
-
-
-def halts(findings: Iterable[Finding]) -> list[Halt]:
-    """The runs that halt, oldest first, each with its failures of that severity."""
-    by_run: dict[str, list[Finding]] = {}
-    for each in findings:
-        if each.severity == HALT and each.success is False:
-            by_run.setdefault(each.run_id, []).append(each)
-    found = [
-        Halt(run_id, each[0].table_name, each[0].first_version, each[0].last_version, tuple(each))
-        for run_id, each in by_run.items()
-    ]
-    return sorted(found, key=lambda halt: (halt.table_name, halt.first_version))
-
-
-def _versions(first: int, last: int) -> str:
-    return f"version {first}" if first == last else f"versions {first} to {last}"
+def _halt(findings: Iterable[Finding]) -> Halt | None:
+    """What a run halts, by all that it found."""
+    halting = [f for f in findings if f.mode == NEW and f.severity == HALT and f.success is False]
+    if not halting:
+        return None
+    run = halting[0]
+    return Halt(run.run_id, run.table_name, run.first_version, run.last_version, tuple(halting))

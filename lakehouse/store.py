@@ -155,7 +155,7 @@ class TableStore:
     def read(
         self, table: type[Table], where: Callable[[Dialect], str] | None = None, version: int | None = None
     ) -> DataFrame:
-        """The table at its newest version, or at ``version``, as Spark sees it; ``where`` is a condition in literals."""
+        """The table as Spark sees it, by default at its newest version; ``where`` is a condition in literals."""
         reader = self.spark.read.format("delta")
         rows = (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
         return rows if where is None else rows.where(where(SPARK))

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakehouse.contracts import PIPELINE
 from lakehouse.errors import LakehouseError
-from lakehouse.faultpoints import reach
 from lakehouse.jobs import Progress
 from lakehouse.standing import NEW
 from quality.verdicts import Run, run_from_json
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from lakehouse.writer import Writer
 
 ACCEPTED, REBUILT = "accepted", "rebuilt"
-FOLLOWED = frozenset(table.name for table in PIPELINE)
-"""The tables whose runs follow each other without a gap."""
 
 
 def record_quality(writer: Writer, arguments: Mapping[str, Any], _: Progress) -> dict[str, Any]:
@@ -33,9 +29,7 @@ def record_quality(writer: Writer, arguments: Mapping[str, Any], _: Progress) ->
     with writer.runner.turn:
         new, validated = unrecorded(runs, writer.gatekeeper.standing.validated)
         if new:
-            reach("before-quality-commit")
             writer.gatekeeper.record(pa.concat_tables([run.rows() for run in new]), validated)
-            reach("after-quality-commit")
     return {"recorded": [run.run_id for run in new]}
 
 
@@ -50,7 +44,10 @@ def accept_quality(writer: Writer, arguments: Mapping[str, Any], _: Progress) ->
 
 
 def settle(writer: Writer, run_ids: Sequence[str], decision: str, note: str | None) -> None:
-    """Keeps a decision about runs that halt, with the runner's turn held. Raises LakehouseError for one that does not."""
+    """Keeps a decision about runs that halt; the runner's turn must be held.
+
+    Raises LakehouseError for a run that halts nothing.
+    """
     halts = [halt.run_id for halt in writer.gatekeeper.standing.halts]
     for run_id in run_ids:
         if run_id not in halts:
@@ -65,14 +62,13 @@ def unrecorded(runs: Iterable[Run], validated: Mapping[str, int]) -> tuple[list[
     for run in runs:
         if run.mode == NEW:
             before = reached.get(run.table_name, validated.get(run.table_name, -1))
-            if run.table_name in FOLLOWED:
-                if run.last_version <= before:
-                    continue
-                if run.first_version != before + 1:
-                    raise LakehouseError(
-                        f"{run.run_id}: {run.table_name} was judged up to version {before}, so that its next run begins "
-                        f"with {before + 1}"
-                    )
+            if run.last_version <= before:
+                continue
+            if run.first_version != before + 1:
+                raise LakehouseError(
+                    f"{run.run_id}: {run.table_name} was judged up to version {before}, so that its next run begins "
+                    f"with {before + 1}"
+                )
             reached[run.table_name] = run.last_version
         new.append(run)
     return new, reached

@@ -48,13 +48,19 @@ class Recipient:
 
     name: str
     send: Callable[[Message], None]
-    sent: dict[str, int] = field(default_factory=dict)
-    """For each table the last version up to which its runs were sent."""
+    since: str = ""
+    """When the settings named it first: it is told of nothing that was before. ISO 8601, in UTC."""
+    sent: dict[str, str] = field(default_factory=dict)
+    """For each table when its last run began that was sent."""
     failures: int = 0
+
+    def wants(self, table_name: str, began: str) -> bool:
+        """Whether a run has not been sent yet."""
+        return began > self.sent.get(table_name, self.since)
 
 
 class Teller:
-    """Sends what was recorded, in a thread of its own, so that one who does not answer keeps no table from being judged."""
+    """Sends what was recorded, in a thread of its own: who does not answer keeps no table from being judged."""
 
     def __init__(
         self, recipients: list[Recipient], store: TableStore, log: Callable[[str], None], retry_s: float = FIRST_RETRY_S
@@ -67,16 +73,21 @@ class Teller:
         self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
 
-    def start(self, validated: Mapping[str, int]) -> None:
-        """A recipient that is new is told nothing of what was before, which is up to ``validated``."""
-        if not self.recipients:
-            return
+    def open(self) -> None:
+        """Reads what was sent before; once, before all else."""
         kept = _load(self._file)
         for recipient in self.recipients:
-            recipient.sent = dict(kept.get(recipient.name, validated))
+            known = kept.get(recipient.name, {})
+            recipient.since = known.get("since", utc_now().isoformat())
+            recipient.sent = known.get("sent", {})
         self._save()
-        self._thread.start()
-        self.wake()
+
+    def start(self) -> None:
+        """Sends from now on, beginning with what a kill or an outage has left."""
+        if self.recipients:
+            self.open()
+            self._thread.start()
+            self.wake()
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -95,7 +106,7 @@ class Teller:
         return min(pauses, default=None)
 
     def _send_to(self, recipient: Recipient) -> float | None:
-        messages = unsent(self._store, recipient.sent, utc_now())
+        messages = [each for each in news(self._store, utc_now()) if recipient.wants(each["table"], each["at"])]
         for number, message in enumerate(messages):
             try:
                 recipient.send(message)
@@ -108,14 +119,14 @@ class Teller:
             if recipient.failures:
                 self._log(f"{recipient.name}: answers again after {recipient.failures} failures")
             recipient.failures = 0
-            recipient.sent[message["table"]] = message["last_version"]
+            recipient.sent[message["table"]] = message["at"]
             self._save()
         return None
 
     def _save(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         part = self._file.with_suffix(".part")
-        part.write_text(json.dumps({recipient.name: recipient.sent for recipient in self.recipients}))
+        part.write_text(json.dumps({each.name: {"since": each.since, "sent": each.sent} for each in self.recipients}))
         part.replace(self._file)
 
 
@@ -131,20 +142,19 @@ def recipients(settings: Settings) -> list[Recipient]:
     return found
 
 
-def unsent(store: TableStore, sent: Mapping[str, int], now: datetime) -> list[Message]:
-    """The runs that raise an alarm or halt, beyond those that were ``sent``, oldest first, one message each."""
+def news(store: TableStore, now: datetime) -> list[Message]:
+    """The runs of the last day that raise an alarm or halt, oldest first, one message each."""
     since = now - NEWS_FOR
     rows = (
         store.scan(Q)
-        .filter(pl.col(Q.run_date) >= since.date(), pl.col(Q.started_at) >= since, pl.col(Q.mode) == NEW)
+        .filter(pl.col(Q.run_date) >= since.date(), pl.col(Q.started_at) >= since)
         .filter(pl.col(Q.severity).is_in([ALARM, HALT]), pl.col(Q.success).eq_missing(other=False))
         .sort(Q.started_at, Q.run_id, Q.severity, Q.expectation, descending=[False, False, True, False])
         .collect()
     )
     runs: dict[str, list[dict[str, Any]]] = {}
     for row in rows.iter_rows(named=True):
-        if row[Q.last_version] > sent.get(row[Q.table_name], -1):
-            runs.setdefault(row[Q.run_id], []).append(row)
+        runs.setdefault(row[Q.run_id], []).append(row)
     return [_message(failed, store.home) for failed in runs.values()]
 
 
@@ -177,7 +187,7 @@ def run_command(argv: list[str], message: Message) -> None:
 
 def _message(failed: list[dict[str, Any]], home: Home) -> Message:
     run = failed[0]
-    halted = any(row[Q.severity] == HALT for row in failed)
+    halted = run[Q.mode] == NEW and any(row[Q.severity] == HALT for row in failed)
     return {
         "run_id": run[Q.run_id],
         "severity": HALT if halted else ALARM,
@@ -202,9 +212,9 @@ def _message(failed: list[dict[str, Any]], home: Home) -> Message:
     }
 
 
-def _load(file: Path) -> dict[str, dict[str, int]]:
+def _load(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        kept: dict[str, dict[str, int]] = json.loads(file.read_text())
+        kept: dict[str, dict[str, Any]] = json.loads(file.read_text())
         return kept
     except (OSError, ValueError):
         return {}

@@ -64,12 +64,12 @@ def quality_lines(quality: dict[str, Any] | None) -> list[str]:
         return []
     if not quality["enabled"]:
         return ["quality: the validator is switched off (LAKEHOUSE_QUALITY_VALIDATOR)"]
-    tables: dict[str, dict[str, Any]] = quality["tables"]
-    judged = [name for name, table in tables.items() if table["validated"] is not None]
-    behind = max((table["lag_seconds"] or 0.0 for name, table in tables.items() if name in judged), default=0.0)
-    said = [f"quality: {len(judged)} of {len(tables)} tables judged, {behind:.0f} s behind"]
+    followed = [table for table in quality["tables"].values() if "validated" in table]
+    judged = [table for table in followed if table["validated"] is not None]
+    behind = max((table["lag_seconds"] or 0.0 for table in judged), default=0.0)
+    said = [f"quality: {len(judged)} of {len(followed)} tables judged, {behind:.0f} s behind"]
     said += [f"warning: {warning['said']}" for warning in quality["warnings"]]
-    return said + [line for table in tables.values() for line in table["not_judged"]]
+    return said + [line for table in followed for line in table["not_judged"]]
 
 
 def _error_line(name: str, stream: dict[str, Any], most: int | None) -> str:

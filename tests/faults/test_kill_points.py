@@ -43,7 +43,7 @@ pytestmark = pytest.mark.long
 SEED = 20260201
 LIMIT_S = 120.0
 
-ELSEWHERE = {"in-migration"}
+ELSEWHERE = {"in-migration", "before-quality-record", "after-quality-record"}
 """Points that no writer reaches: they have tests of their own."""
 
 
