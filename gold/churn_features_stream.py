@@ -31,11 +31,11 @@ REFRESHED_AT_ONCE: Final = 10_000
 class ChurnFeaturesStage(Follower):
     """Keeps the newest features of every user, as of gold's watermark.
 
-    A row is made of the user's days of the lookback, as they are at the head of ``gold.user_days``, of the days that
-    have changed, and of the first and last times that the row before knew; and it replaces that one. So what an update
-    costs does not grow with the history. A range of versions that is taken again, wholly or in part, leads to the same
-    rows, and its commits need no transaction id that would have to be skipped: theirs is the table's own version, which
-    is always a new one.
+    A row is made of the user's days of the lookback, as they are at the head of ``gold.user_days`` or as far as that
+    may be read, of the days that have changed, and of the first and last times that the row before knew; and it
+    replaces that one. So what an update costs does not grow with the history. A range of versions that is taken again,
+    wholly or in part, leads to the same rows, and its commits need no transaction id that would have to be skipped:
+    theirs is the table's own version, which is always a new one.
     """
 
     name = "churn_features"
@@ -148,9 +148,10 @@ class ChurnFeaturesStage(Follower):
                 lookback_days=self.context.settings.churn_lookback_days,
             )
             if changed is None:
-                days = store.of(D, users)
+                days = store.of(D, users, version=self.context.limit(D))
             else:
-                days = store.of(D, users, _on(changed, self._lookback_begins(account.watermark)))
+                near = _on(changed, self._lookback_begins(account.watermark))
+                days = store.of(D, users, near, self.context.limit(D))
                 days = union(days, apply(store.of(C, users), remembered, arrow_schema(D)))
             found = apply(days, features, arrow_schema(C), by=[C.user_id])
             with store.gathered(found, number) as rows:

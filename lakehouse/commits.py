@@ -7,7 +7,7 @@ custom entry of the same name, and DESCRIBE HISTORY shows it for both.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
@@ -44,6 +44,10 @@ class Commit:
     """Gold: every window that ended by then is marked as final."""
     refreshed: datetime | None = None
     """Churn features: every user's row is as of then or later."""
+    validated: Mapping[str, int] | None = None
+    """Verdicts: for each table the last version whose new rows were judged."""
+    halted: Sequence[str] | None = None
+    """Verdicts: the runs that halt what comes after their tables, and that nobody had decided about by then."""
     marker: str | None = None
     """Set where the commit moved no events: what it did instead."""
 

@@ -48,10 +48,13 @@ def _drained(writer: Writer, arguments: Mapping[str, Any], progress: Progress) -
             said = missing
         if stopped := [stage for stage in writer.runner.stages if stage.state.state == STOPPED]:
             raise LakehouseError("drain: " + "; ".join(f"{stage.name}: {stage.state.error}" for stage in stopped))
+        if halts := writer.gatekeeper.standing.halts:
+            raise LakehouseError("drain: " + "; ".join(map(str, halts)))
         rounds = writer.runner.wait_for_round(rounds, min(1.0, timeout_s))
         if writer.runner.stopping.is_set():
             raise EngineLost("drain: the writer is stopping; start it again and drain again")
-    behind = "; ".join(f"{s.name}: {s.state.error}" for s in writer.runner.stages if s.state.error)
+    errors = [f"{s.name}: {s.state.error}" for s in writer.runner.stages if s.state.error]
+    behind = "; ".join([*errors, *writer.gatekeeper.waits()])
     raise LakehouseError(
         f"drain: not done after {timeout_s:g} s; "
         + (behind or f"{missing:,} events are not in bronze yet; give it more time with --timeout")
@@ -74,8 +77,9 @@ class Arrival:
     def is_complete(self) -> bool:
         """Whether every stage has taken what it has to; asked between two rounds, again and again."""
         complete = True
+        written = {table.name for stage in self.stages for table in stage.targets}
         for stage in self.stages:
-            if stage.origin is None:
+            if stage.origin is None or stage.origin.name not in written:  # no event is on its way through that
                 done = True
             else:
                 until = self._to_take.get(stage.origin.name)

@@ -26,6 +26,8 @@ class Endpoints:
     """http:// address of the REST API."""
     dashboard: str
     """http:// address of the dashboard."""
+    quality: str = ""
+    """http:// address of Great Expectations' Data Docs; empty where no validator runs."""
 
     def save(self, home: Home) -> None:
         """Writes the file that others read, readable by the owner only."""

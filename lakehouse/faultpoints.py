@@ -25,6 +25,8 @@ POINTS = {
     "before-mirror-commit": "a mirror's transaction has everything and is not committed",
     "after-mirror-commit": "a mirror's transaction is committed, and the stage has not heard of it",
     "in-migration": "the migrations have run, in a transaction that is not committed",
+    "before-quality-record": "the validator has judged new rows, and nothing of it is recorded",
+    "after-quality-record": "the verdicts are recorded, and the validator has not heard of it",
     "at-stop": "the writer was asked to stop; a batch that is under way is not waited for",
     "in-compaction": "the files of a partition are being put together, and nothing is committed",
     "between-compaction-and-vacuum": "a table is compacted, its old files are still there",

@@ -34,13 +34,20 @@ class Follower(Stage):
         self.position = self.reached()
 
     def has_work(self) -> bool:
-        return self.position is None or self.context.store.version(self.origin) > self.position
+        head = self._readable()
+        return self.position is None or head > self.position
+
+    def _readable(self) -> int:
+        """The newest version of ``origin`` that may be read; notes whether more is there."""
+        head, limit = self.context.store.version(self.origin), self.context.limit(self.origin)
+        self.took_all = limit is None or head <= limit
+        return head if limit is None else min(head, limit)
 
     def run(self) -> None:
         try:
             if self.position is None:
                 self.position = self.reached()
-            head = self.context.store.version(self.origin)
+            head = self._readable()
             while self.position < head:
                 last = self._end_of_range(self.position + 1, head)
                 self.take(self.position + 1, last)

@@ -53,6 +53,11 @@ class Home:
         return self.models / "champion.json"
 
     @property
+    def quality(self) -> Path:
+        """What the validator keeps: Great Expectations' Data Docs, and which alarms it has sent."""
+        return self.root / "quality"
+
+    @property
     def kafka(self) -> Path:
         return self.root / "kafka"
 

@@ -8,6 +8,7 @@ capitals), a ``.env`` file in the working directory, and the file that ``LAKEHOU
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,6 +25,7 @@ from pydantic_settings import (
 )
 
 from lakehouse import faultpoints
+from lakehouse.contracts import PIPELINE
 from lakehouse.errors import LakehouseError
 
 KNOWN_TYPES = (
@@ -36,7 +38,7 @@ KNOWN_TYPES = (
     "search",
 )
 
-SECRET = frozenset({"api_key"})
+SECRET = frozenset({"api_key", "quality_webhook"})
 """Settings that no message shows."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -71,7 +73,9 @@ class Settings(BaseSettings):
     churn_history_days: int = Field(90, ge=1, description="Days that Postgres keeps a user's earlier churn scores.")
 
     # Doors
-    bind_address: str = Field("127.0.0.1", description="Address that the API and the dashboard listen on.")
+    bind_address: str = Field(
+        "127.0.0.1", description="Address that the API, the dashboard and the Data Docs listen on."
+    )
     api_port: Port = Field(8000, description="Port of the REST API; 0 picks a free one.")
     dashboard_port: Port = Field(8501, description="Port of the dashboard; 0 picks a free one.")
     api_key: SecretStr | None = Field(
@@ -155,6 +159,28 @@ class Settings(BaseSettings):
         description="Property of events by whose values `lakehouse train` judges users apart; empty for none.",
     )
 
+    # Quality
+    quality_validator: bool = Field(True, description="Whether `up` runs the validator, which judges new rows.")
+    quality_interval_s: float = Field(
+        30.0, gt=0, description="Seconds from one look of the validator at the tables to the next."
+    )
+    quality_mirrors_interval_s: float = Field(
+        300.0, gt=0, description="Seconds from one comparison of the mirrors with their tables to the next."
+    )
+    quality_max_rows: int = Field(200_000, ge=1, description="Most rows that the validator judges at once.")
+    quality_gates: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Tables, comma-separated, that the layers after them read only as far as they were judged."
+    )
+    quality_webhook: str | None = Field(
+        None, pattern=r"^https?://", description="URL that is sent each alarm and halt, as JSON."
+    )
+    quality_command: str | None = Field(
+        None,
+        description="Command run for each alarm and halt, without a shell; it reads them as JSON from its input.",
+    )
+    quality_days: int = Field(30, ge=1, description="Days that Postgres keeps verdicts.")
+    quality_port: Port = Field(8502, description="Port of Great Expectations' Data Docs; 0 picks a free one.")
+
     # Simulator (lakehouse up, lakehouse produce)
     simulator_rate: float = Field(20.0, ge=0, description="Events/s that `up` simulates.")
     simulator_seed: int = Field(7, description="Seed of the simulator.")
@@ -209,9 +235,9 @@ class Settings(BaseSettings):
 
     _config_file: ClassVar[Path | None] = None
 
-    @field_validator("event_types", mode="before")
+    @field_validator("event_types", "quality_gates", mode="before")
     @classmethod
-    def _split_types(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("home", mode="after")
@@ -238,12 +264,37 @@ class Settings(BaseSettings):
             faultpoints.parse(value)
         return value
 
+    @field_validator("quality_command")
+    @classmethod
+    def _a_command(cls, value: str | None) -> str | None:
+        if value is not None and not shlex.split(value):  # its own message names an open quotation mark
+            raise ValueError("must name a program")
+        return value
+
+    @field_validator("quality_gates")
+    @classmethod
+    def _known_tables(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = [table.name for table in PIPELINE]
+        for name in value:
+            if name not in names:
+                raise ValueError(f"there is no table {name}; there are {', '.join(names)}")
+        return value
+
     @field_validator("window_minutes")
     @classmethod
     def _divides_a_day(cls, value: int) -> int:
         if 1440 % value:
             raise ValueError("must divide a day: 1, 2, 5, 10, 15, 20, 30, 60 … minutes")
         return value
+
+    @model_validator(mode="after")
+    def _gates_have_a_validator(self) -> Settings:
+        if self.quality_gates and not self.quality_validator:
+            raise ValueError(
+                f"quality_gates={','.join(self.quality_gates)} with quality_validator=False would keep the layers "
+                "after them waiting for ever; switch the validator on, or name no gates"
+            )
+        return self
 
     @model_validator(mode="after")
     def _log_files_below_ceiling(self) -> Settings:

@@ -36,6 +36,8 @@ class Context:
     store: TableStore
     log: Callable[[str], None]
     """Takes one line for the writer's log."""
+    limit: Callable[[type[Table]], int | None] = lambda _: None
+    """The last version of a table that stages may read; None where all may be read."""
 
 
 @dataclass

@@ -126,10 +126,15 @@ class TableStore:
             opened = self._open.get(table.name)
             if opened is None:
                 opened = self._open[table.name] = DeltaTable(self.path(table))
-            elif commit_file(Path(self.path(table)), int(opened.version()) + 1).exists():
+            elif not self._is_head(table, int(opened.version())):
                 # Asked for nothing it would list the log: 6 ms with 200 commits in it, at every look for work.
                 opened.update_incremental()
             return opened
+
+    def _is_head(self, table: type[Table], version: int) -> bool:
+        """The newest commit is never cleaned up, so that where it is there and the next one is not, none came."""
+        path = Path(self.path(table))
+        return commit_file(path, version).exists() and not commit_file(path, version + 1).exists()
 
     def version(self, table: type[Table]) -> int:
         return int(self.at_head(table).version())
@@ -153,9 +158,12 @@ class TableStore:
                 return None
         return None
 
-    def read(self, table: type[Table], where: Callable[[Dialect], str] | None = None) -> DataFrame:
-        """The table at its newest version, as Spark sees it; ``where`` is a condition in literals."""
-        rows = self.spark.read.format("delta").load(self.path(table))
+    def read(
+        self, table: type[Table], where: Callable[[Dialect], str] | None = None, version: int | None = None
+    ) -> DataFrame:
+        """The table as Spark sees it, by default at its newest version; ``where`` is a condition in literals."""
+        reader = self.spark.read.format("delta")
+        rows = (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
         return rows if where is None else rows.where(where(SPARK))
 
     def scan(self, table: type[Table], version: int | None = None) -> pl.LazyFrame:
@@ -223,15 +231,21 @@ class TableStore:
             return self._feed_by_spark(table, first, last).select(*names).distinct()
         return to_arrow(pl.DataFrame(self.feed(table, first, last, names)).select(names).unique())
 
-    def of(self, table: type[Table], keys: Frame, where: Callable[[Dialect], str] = all_rows) -> Frame:
-        """The rows of ``table`` at its newest version that agree with a row of ``keys`` in all its columns.
+    def of(
+        self,
+        table: type[Table],
+        keys: Frame,
+        where: Callable[[Dialect], str] = all_rows,
+        version: int | None = None,
+    ) -> Frame:
+        """The rows of ``table`` that agree with a row of ``keys`` in all its columns; at its newest version by default.
 
         ``where`` narrows them by literals, so that files are skipped.
         """
         if isinstance(keys, pa.Table):
-            rows = self.scan(table).filter(pl.sql_expr(where(DATAFUSION)))
+            rows = self.scan(table, version).filter(pl.sql_expr(where(DATAFUSION)))
             return to_arrow(rows.join(pl.DataFrame(keys).lazy(), on=keys.column_names, how="semi").collect())
-        return self.read(table, where).join(keys, on=keys.columns, how="left_semi")
+        return self.read(table, where, version).join(keys, on=keys.columns, how="left_semi")
 
     def _feed_by_spark(self, table: type[Table], first: int, last: int) -> DataFrame:
         return (

@@ -29,6 +29,7 @@ from lakehouse.embedded.locks import Held, exclusively
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import EngineLost, LakehouseError
 from lakehouse.faultpoints import arm, reach
+from lakehouse.gatekeeper import Gatekeeper
 from lakehouse.home import Home
 from lakehouse.jobs import Job, JobServer, Progress
 from lakehouse.maintenance.upkeep import Upkeep
@@ -51,6 +52,7 @@ class Writer:
     context: Context
     runner: Runner
     upkeep: Upkeep
+    gatekeeper: Gatekeeper
     failure: BaseException | None = None
     """Why the rounds ended by themselves, if they did."""
     _counts: dict[str, int] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class Writer:
             "watermark": _iso(watermark),
             "tables": {table.name: self._rows(table) for table in PIPELINE},
             "upkeep": self.upkeep.state(),
+            "quality": self.gatekeeper.state(),
             "streams": {
                 name: {
                     "state": s.state,
@@ -132,10 +135,10 @@ class Writer:
         }
 
     def _alarms(self) -> list[str]:
-        """What will not mend by itself, a sentence each: stages that have stopped, and too many refusals."""
+        """What will not mend by itself, a sentence each: stages that have stopped, too many refusals, and verdicts."""
         stopped = [f"{s.name}: {s.state.error}" for s in self.runner.stages if s.state.state == STOPPED]
         refusals = too_many_refused(self.runner.stages, Ceiling.of(self.context.settings))
-        return [*stopped, *([] if refusals is None else [refusals])]
+        return [*stopped, *([] if refusals is None else [refusals]), *self.gatekeeper.alarms()]
 
     def _rows(self, table: Any) -> int:
         """Rows of a table, counted anew only when its version has changed."""
@@ -181,7 +184,9 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
         store = TableStore(home, settings, spark)
         store.create_all()
         finish(store, log)
-        context = Context(settings, home, endpoints, spark, store, log)
+        gatekeeper = Gatekeeper(store)
+        gatekeeper.open()
+        context = Context(settings, home, endpoints, spark, store, log, gatekeeper.limit)
         plugins = sorted(entry_points(group="lakehouse.stages"), key=lambda plugin: plugin.name)
         stages = [stage for plugin in plugins for stage in plugin.load()(context)]
         for stage in stages:
@@ -192,11 +197,12 @@ def open_writer(settings: Settings, endpoints: Endpoints, log: Callable[[str], N
             after_round=lambda: writer.after_round(),
             log=log,
             engine_runs=lambda: engine_runs(spark),
-            obstacle=lambda stage: obstacle(stage, stages, settings),
+            obstacle=lambda stage: obstacle(stage, stages, settings) or gatekeeper.obstacle(stage, stages),
             attempts=settings.stage_attempts,
         )
         reporters = [plugin.load()(context) for plugin in entry_points(group="lakehouse.reporters")]
-        writer = Writer(context, runner, Upkeep(store, stages, log), _reporters=reporters)
+        upkeep = Upkeep(store, [*stages, *gatekeeper.readers], log)
+        writer = Writer(context, runner, upkeep, gatekeeper, _reporters=reporters)
         rounds = threading.Thread(target=_rounds, args=(writer,), name="rounds")
         with JobServer(home, writer.run_job):
             rounds.start()

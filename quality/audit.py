@@ -22,6 +22,7 @@ from lakehouse.contracts import (
     ChurnFeatures,
     FunnelSummary,
     FunnelWindows,
+    QualityResults,
     SilverDuplicates,
     SilverEvents,
     SilverQuarantine,
@@ -226,17 +227,36 @@ class _Audit:
                 return kept, "true"
             condition = Scope(dict.fromkeys(self._all_places(), 2**62), self.after).condition()
             return f"{kept} AND ({condition})", condition.replace("`", '"')
+        if mirrored.table is QualityResults:
+            cursor.execute("SELECT min(started_at)::date FROM quality_results")
+            oldest = cursor.fetchone()[0]
+            kept = "true" if oldest is None else f"{QualityResults.run_date} >= DATE '{oldest}'"
+            days = self._days_since(mirrored, QualityResults.run_date, version)
+            changed = _in(QualityResults.run_date, days)
+            return f"{kept} AND {changed}", _in(f"CAST({QualityResults.started_at} AS DATE)", days)
         # A table without days has one row for each user: all of it, each time.
-        if self.full or mirrored.mirror not in self.versions or DAY not in mirrored.table.partition_by:
+        if DAY not in mirrored.table.partition_by:
             return "true", "true"
+        condition = _in(DAY, self._days_since(mirrored, DAY, version))
+        return condition, condition
+
+    def _days_since(self, mirrored: Mirrored, partition: str, version: int) -> set[str] | None:
+        """The days that changed since the last audit; None for all."""
+        if self.full or mirrored.mirror not in self.versions:
+            return None
         try:
             versions = self.store.versions(mirrored.table, self.versions[mirrored.mirror] + 1, version)
         except LakehouseError:  # the last audit is longer ago than the log is kept
-            return "true", "true"
-        changed = {partition[DAY] for each in versions for partition in each.touched}
-        days = ", ".join(f"DATE '{day}'" for day in sorted(changed))
-        condition = f"{DAY} IN ({days})" if days else "false"
-        return condition, condition
+            return None
+        return {touched[partition] for each in versions for touched in each.touched}
+
+
+def _in(day: str, days: set[str] | None) -> str:
+    """SQL for the rows of ``days``; None means all."""
+    if days is None:
+        return "true"
+    named = ", ".join(f"DATE '{each}'" for each in sorted(days))
+    return f"{day} IN ({named})" if named else "false"
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lakehouse.contracts import ChurnFeatures, Column, FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.contracts import (
+    ChurnFeatures,
+    Column,
+    FunnelSummary,
+    FunnelWindows,
+    QualityDecisions,
+    QualityResults,
+    SilverEvents,
+    Table,
+)
 
 Engine = Literal["spark", "postgres"]
 
@@ -30,6 +39,13 @@ MIRRORED = (
     Mirrored(FunnelWindows, "funnel_windows", FunnelWindows.mirrored_columns()),
     # Of a score only what it is of can be told from the table. A row that the API refused is there like any other.
     Mirrored(ChurnFeatures, "churn_prediction", (ChurnFeatures.user_id, ChurnFeatures.as_of)),
+    Mirrored(
+        QualityResults,
+        "quality_results",
+        # A double has no text that both engines write alike.
+        [column for column in QualityResults.mirrored_columns() if column != QualityResults.duration_seconds],
+    ),
+    Mirrored(QualityDecisions, "quality_decisions", QualityDecisions.mirrored_columns()),
 )
 
 

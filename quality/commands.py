@@ -19,6 +19,30 @@ def _group() -> None:
     """A group, however many commands it has."""
 
 
+@quality.command()
+def accept(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="As `lakehouse status` names them.")],
+    note: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for whoever reads it later.")] = None,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Let the layers after a table go on with the rows that halted them, as they are.
+
+    The decision is kept in quality.decisions; the verdicts stay. To make the layers anew instead, see
+    `lakehouse rebuild`.
+
+    Examples:
+
+      lakehouse quality accept silver.events@120-131 --note "prices of a test shop"
+    """
+    from lakehouse.sessions import writer_for
+
+    with writer_for(settings_for(home)) as run:
+        done = run("accept_quality", {"runs": runs, "note": note})
+    left = f"{done['halts']} other runs halt still" if done["halts"] else "nothing is halted any more"
+    typer.echo(json_format.dumps(done) if json else f"accepted; {left}")
+
+
 def audit(
     full: Annotated[bool, typer.Option("--full", help="Recompute everything, not only what is new.")] = False,
     json: JsonOption = False,

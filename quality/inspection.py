@@ -12,6 +12,7 @@ import polars as pl
 
 from lakehouse.contracts import Table
 from lakehouse.endpoints import Endpoints
+from lakehouse.frames import empty
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from quality.facts import Facts
@@ -63,6 +64,15 @@ class Inspector:
             judged.append(self.judge.judge(table_name, part, gathering.of_part(facts, pl.DataFrame(part))))
             rows += part.num_rows
         return self._run(table_name, "full", 0, at, rows, began, clock, merged(judged))
+
+    def at_rest(self, table_name: str, version: int, now: datetime) -> Run:
+        """What can be said of a table that gets nothing new: whether it should. ``version`` is its newest."""
+        began, clock = datetime.now(UTC), time.monotonic()
+        table = CONTRACTS[table_name]
+        facts = Gathering(self.home, self.settings, table).facts(now)
+        facts = Facts(mode="full", now=now, newest=facts.newest, waiting_since=facts.waiting_since)
+        verdicts = self.judge.judge(table_name, empty(table), facts)
+        return self._run(table_name, "full", version, version, 0, began, clock, verdicts)
 
     def mirror(self, table_name: str, endpoints: Endpoints) -> Run:
         """Compares a mirror in Postgres, ``postgres.NAME``, with its table, as of the version that it says it has.

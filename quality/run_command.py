@@ -6,7 +6,6 @@ import json as json_format
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
@@ -14,9 +13,10 @@ import typer
 
 from lakehouse.cli_options import HomeOption, JsonOption, settings_for
 from lakehouse.errors import LakehouseError
-from quality.verdicts import Run, Severity, Verdict, followed, run_to_json
+from quality.verdicts import Run, Severity, Verdict, run_to_json
 
 if TYPE_CHECKING:
+    from lakehouse.home import Home
     from lakehouse.settings import Settings
     from quality.inspection import Inspector
 
@@ -120,7 +120,7 @@ class _Asked:
         if self.version is not None:
             return with_id(inspector.new(name, self.version, self.version, now), f"{name}@{self.version}/{uuid4()}")
         head = TableReader(inspector.home, CONTRACTS[name]).version()
-        judged = last_followed(inspector.home.root, name)
+        judged = last_followed(inspector.home, name)
         if judged is not None and judged < head:
             return inspector.new(name, judged + 1, head, now)
         # Not what a follower has left off at: it is no step of one.
@@ -128,22 +128,17 @@ class _Asked:
         return with_id(inspector.new(name, first, head, now), f"{name}@{first}-{head}/{uuid4()}")
 
 
-def last_followed(root: Path, table_name: str) -> int | None:
+def last_followed(home: Home, table_name: str) -> int | None:
     """The last version up to which runs that followed the table have judged its rows; None where there is none."""
-    import polars as pl
-
-    from lakehouse.contracts import QualityResults as Q
-    from lakehouse.home import Home
+    from lakehouse.contracts import QualityResults
     from quality.rows import TableReader
 
+    results = TableReader(home, QualityResults)
     try:
-        results = TableReader(Home(root), Q).scan()
+        account = results.account(results.version())
     except LakehouseError:  # a home that is older than this table
         return None
-    of_table = results.filter(pl.col(Q.table_name) == table_name, pl.col(Q.mode) == "new")
-    runs = of_table.select(Q.run_id, Q.first_version, Q.last_version).unique().collect()
-    ends = [last for run_id, first, last in runs.iter_rows() if run_id == followed(table_name, first, last)]
-    return max(ends, default=None)
+    return None if account is None else (account.validated or {}).get(table_name)
 
 
 def _record(settings: Settings, runs: Sequence[Run], *, quiet: bool) -> None:

@@ -38,6 +38,8 @@ WRITABLE = (
     "funnel_windows",
     "churn_prediction",
     "churn_prediction_history",
+    "quality_results",
+    "quality_decisions",
     "mirror_ledger",
     "pipeline_status",
 )

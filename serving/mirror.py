@@ -1,4 +1,4 @@
-"""The sinks: batches of silver and gold into their mirrors in Postgres, each batch exactly once.
+"""The sinks: batches of silver, gold and verdicts into their mirrors in Postgres, each batch exactly once.
 
 A batch is one transaction on one connection, in this order:
 
@@ -40,7 +40,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
-from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.contracts import FunnelSummary, FunnelWindows, QualityDecisions, QualityResults, SilverEvents, Table
 from serving.changes import CHANGE_TYPE, DELETE
 from serving.copytext import copy_text
 from serving.postgres import transaction
@@ -69,7 +69,9 @@ RAW_EVENTS = "raw_events"
 FUNNEL_SUMMARY = "funnel_summary"
 FUNNEL_WINDOWS = "funnel_windows"
 CHURN_PREDICTION = "churn_prediction"
-MIRRORS = (RAW_EVENTS, FUNNEL_SUMMARY, FUNNEL_WINDOWS, CHURN_PREDICTION)
+QUALITY_RESULTS = "quality_results"
+QUALITY_DECISIONS = "quality_decisions"
+MIRRORS = (RAW_EVENTS, FUNNEL_SUMMARY, FUNNEL_WINDOWS, CHURN_PREDICTION, QUALITY_RESULTS, QUALITY_DECISIONS)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,27 @@ def apply_funnel_windows(conn: Connection, changes: pa.Table, batch: MirrorBatch
     Raises psycopg2.Error, after a rollback.
     """
     return _apply_changes(conn, FUNNEL_WINDOWS, FunnelWindows, changes, batch)
+
+
+def apply_quality_results(conn: Connection, verdicts: pa.Table, batch: MirrorBatch) -> Applied:
+    """Adds ``verdicts``, rows of `quality.results`, to ``quality_results``. Raises psycopg2.Error, after a rollback."""
+    return _apply_changes(conn, QUALITY_RESULTS, QualityResults, verdicts, batch)
+
+
+def apply_quality_decisions(conn: Connection, decisions: pa.Table, batch: MirrorBatch) -> Applied:
+    """Adds rows of `quality.decisions` to ``quality_decisions``. Raises psycopg2.Error, after a rollback."""
+    return _apply_changes(conn, QUALITY_DECISIONS, QualityDecisions, decisions, batch)
+
+
+def drop_expired_verdicts(conn: Connection, keep_days: int) -> int:
+    """Deletes verdicts that are more than ``keep_days`` older than the newest; returns how many."""
+    with transaction(conn, ANSWER_LIMIT_S) as cursor:
+        cursor.execute(
+            "DELETE FROM public.quality_results WHERE started_at < ("
+            "SELECT date_trunc('day', max(started_at), 'UTC') FROM public.quality_results) - make_interval(days => %s)",
+            (keep_days,),
+        )
+        return cursor.rowcount
 
 
 def truncate_mirror(conn: Connection, table: str, query: str) -> None:

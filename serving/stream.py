@@ -1,4 +1,4 @@
-"""The mirrors of silver and gold in Postgres, and what the streams say of themselves there."""
+"""The mirrors of silver, gold and the verdicts in Postgres, and what the streams say of themselves there."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from typing import Any
 import pyarrow as pa
 from psycopg2.extensions import connection as Connection
 
-from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.contracts import FunnelSummary, FunnelWindows, QualityDecisions, QualityResults, SilverEvents, Table
 from lakehouse.stages import Context, Stage
 from serving.follower import PostgresFollower
 from serving.mirror import (
     FUNNEL_SUMMARY,
     FUNNEL_WINDOWS,
+    QUALITY_DECISIONS,
+    QUALITY_RESULTS,
     RAW_EVENTS,
     StreamStatus,
     apply_funnel_summary,
     apply_funnel_windows,
+    apply_quality_decisions,
+    apply_quality_results,
     apply_raw_events,
     drop_expired,
+    drop_expired_verdicts,
     write_status,
 )
 from serving.postgres import connect
@@ -45,6 +50,8 @@ MIRRORS = (
     Mirror(RAW_EVENTS, SilverEvents, apply_raw_events),
     Mirror(FUNNEL_WINDOWS, FunnelWindows, apply_funnel_windows),
     Mirror(FUNNEL_SUMMARY, FunnelSummary, apply_funnel_summary),
+    Mirror(QUALITY_RESULTS, QualityResults, apply_quality_results),
+    Mirror(QUALITY_DECISIONS, QualityDecisions, apply_quality_decisions),
 )
 
 
@@ -65,6 +72,8 @@ class MirrorStage(PostgresFollower):
     def tidy(self) -> None:
         if self.name == RAW_EVENTS:
             drop_expired(self.connected(), self.context.settings.raw_events_days)
+        elif self.name == QUALITY_RESULTS:
+            drop_expired_verdicts(self.connected(), self.context.settings.quality_days)
 
 
 class StatusReporter:

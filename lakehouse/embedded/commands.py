@@ -109,7 +109,7 @@ def _print_tables(document: dict[str, Any]) -> None:
     from rich.text import Text
 
     from lakehouse.embedded.console import out
-    from lakehouse.embedded.livestate import champion_line, live_lines
+    from lakehouse.embedded.livestate import ALARM, champion_line, live_lines, quality_lines
 
     out.print(Text(f"{document['phase']} under {document['home']} (pid {document['pid']})"))
     table = Table("service", "state", "pid", "up", "memory", "restarts", box=None, pad_edge=False)
@@ -127,6 +127,8 @@ def _print_tables(document: dict[str, Any]) -> None:
     for name, address in document["addresses"].items():
         out.print(Text(f"{name:<10} {address}"))
     for line in live_lines(document["writer"], most=None):
+        out.print(Text(line, style="bold red" if line.startswith(ALARM) else ""))
+    for line in quality_lines(document["quality"]):
         out.print(Text(line))
     out.print(Text(champion_line(document["champion"])))
     if document["problem"]:

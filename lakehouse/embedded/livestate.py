@@ -8,6 +8,7 @@ from typing import Any
 from lakehouse.home import Home
 
 SEPARATOR = " · "
+ALARM = "ALARM: "
 
 
 def read_writer(home: Home) -> dict[str, Any] | None:
@@ -34,7 +35,7 @@ def live_lines(writer: dict[str, Any] | None, most: int | None = 80) -> list[str
     )
     tables = (f"{name} {rows:,}" for name, rows in (writer.get("tables") or {}).items())
     errors = (_error_line(name, stream, most) for name, stream in (writer.get("streams") or {}).items())
-    alarms = (f"ALARM: {alarm}" for alarm in writer.get("alarms") or [])
+    alarms = (f"{ALARM}{alarm}" for alarm in writer.get("alarms") or [])
     lines = (SEPARATOR.join(doing), SEPARATOR.join(tables), *alarms, *errors, *_upkeep(writer, most))
     return [line for line in lines if line]
 
@@ -55,6 +56,20 @@ def champion_line(note: dict[str, Any] | None) -> str:
     of = "of simulated data, until `lakehouse train`" if note["simulated"] else f"version {note['version']}"
     trained = f"trained {_moment(note['trained_at'])}, test ROC AUC {note['roc_auc']:.3f}"
     return f"churn model: {of} ({trained})"
+
+
+def quality_lines(quality: dict[str, Any] | None) -> list[str]:
+    """How far the tables were judged, what was found that alarms nobody, and what could not be judged."""
+    if quality is None:
+        return []
+    if not quality["enabled"]:
+        return ["quality: the validator is switched off (LAKEHOUSE_QUALITY_VALIDATOR)"]
+    followed = [table for table in quality["tables"].values() if "validated" in table]
+    judged = [table for table in followed if table["validated"] is not None]
+    behind = max((table["lag_seconds"] or 0.0 for table in judged), default=0.0)
+    said = [f"quality: {len(judged)} of {len(followed)} tables judged, {behind:.0f} s behind"]
+    said += [f"warning: {warning['said']}" for warning in quality["warnings"]]
+    return said + [line for table in followed for line in table["not_judged"]]
 
 
 def _error_line(name: str, stream: dict[str, Any], most: int | None) -> str:

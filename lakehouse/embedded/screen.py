@@ -55,6 +55,7 @@ def addresses(endpoints: Endpoints, home: Home) -> dict[str, str]:
     return {
         "dashboard": endpoints.dashboard,
         "api": endpoints.api,
+        **({"quality": endpoints.quality} if endpoints.quality else {}),
         "kafka": endpoints.kafka,
         "postgres": without_password(endpoints.postgres_reader),
         "tables": str(home.tables),

@@ -31,6 +31,7 @@ MIGRATE = "migrate"
 WRITER = "writer"
 API = "api"
 DASHBOARD = "dashboard"
+VALIDATOR = "validator"
 SIMULATOR = "simulator"
 CHAMPION = "champion"
 
@@ -62,7 +63,8 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
     require_disk(settings, home)
     api_key(settings)
     need = _embedded(settings, SERVERS)
-    ports = assign(_doors(settings, need | {API, DASHBOARD}))
+    doors = {API, DASHBOARD} | ({VALIDATOR} if settings.quality_validator else set())
+    ports = assign(_doors(settings, need | doors))
     endpoints = _endpoints(settings, home, ports)
     services = list(_servers(settings, home, need | {MIGRATE}, ports, endpoints))
     kafka_first = tuple({KAFKA} & need)
@@ -93,7 +95,10 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
         after = (*kafka_first, WRITER)  # the writer has made the topic by then
         services.append(_python(SIMULATOR, ("-m", "producer.live"), settings, after=after))
     policy = RestartPolicy(limit=settings.service_restarts)
-    return Plan(endpoints, tuple(replace(service, restart=policy) for service in services))
+    services = [replace(service, restart=policy) for service in services]
+    if settings.quality_validator:
+        services.append(_validator(settings, endpoints))
+    return Plan(endpoints, tuple(services))
 
 
 def require_disk(settings: Settings, home: Home) -> None:
@@ -115,6 +120,7 @@ def _doors(settings: Settings, services: frozenset[str]) -> list[Door]:
         Door(POSTGRES, "LAKEHOUSE_POSTGRES_PORT", LOOPBACK, settings.postgres_port),
         Door(API, "LAKEHOUSE_API_PORT", settings.bind_address, settings.api_port),
         Door(DASHBOARD, "LAKEHOUSE_DASHBOARD_PORT", settings.bind_address, settings.dashboard_port),
+        Door(VALIDATOR, "LAKEHOUSE_QUALITY_PORT", settings.bind_address, settings.quality_port),
     ]
     chosen = [door for door in doors if door.service in services]
     if KAFKA in services:
@@ -129,6 +135,7 @@ def _endpoints(settings: Settings, home: Home, ports: dict[str, int]) -> Endpoin
         **_postgres_addresses(settings, secrets, ports.get(POSTGRES)),
         api=f"http://{_visible(settings)}:{ports[API]}" if API in ports else "",
         dashboard=f"http://{_visible(settings)}:{ports[DASHBOARD]}" if DASHBOARD in ports else "",
+        quality=f"http://{_visible(settings)}:{ports[VALIDATOR]}" if VALIDATOR in ports else "",
     )
 
 
@@ -197,6 +204,19 @@ def _first_champion(settings: Settings) -> Service:
     one_thread = {"OMP_NUM_THREADS": "1"}
     service = _python(CHAMPION, ("-m", "ml.first_champion"), settings, env=one_thread, task=True)
     return replace(service, background=True)
+
+
+def _validator(settings: Settings, endpoints: Endpoints) -> Service:
+    """Beside the stream, which goes on however often this one dies."""
+    service = _python(
+        VALIDATOR,
+        ("-m", "quality.validator"),
+        settings,
+        healthy=_answers_http(endpoints.quality),
+        after=(WRITER,),
+        env=dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
+    )
+    return replace(service, restart=RestartPolicy(limit=sys.maxsize, max_backoff_s=60.0))
 
 
 def _python(

@@ -38,6 +38,8 @@ class Report:
 
     def as_document(self, home: Home) -> dict[str, Any]:
         """For `status --json`."""
+        writer = None if self.writer is None else dict(self.writer)
+        quality = None if writer is None else writer.pop("quality", None)
         return {
             "running": True,
             "home": str(home.root),
@@ -46,7 +48,8 @@ class Report:
             "since": _iso(self.state.since),
             "services": [_service(service) for service in self.state.services],
             "addresses": self.addresses,
-            "writer": self.writer,
+            "writer": writer,
+            "quality": quality,
             "champion": self.champion,
             "problem": full_disk(home.root),
         }

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.long
 SEED = 20260201
 LIMIT_S = 120.0
 
-ELSEWHERE = {"in-migration", "between-rebuild-commits"}
+ELSEWHERE = {"in-migration", "between-rebuild-commits", "before-quality-record", "after-quality-record"}
 """Points that no writer reaches by itself: they have tests of their own."""
 
 

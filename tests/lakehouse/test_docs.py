@@ -17,7 +17,7 @@ def test_every_setting_stands_in_the_docs_with_its_default_and_meaning() -> None
 
     for name, field in Settings.model_fields.items():
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-        shown = "" if default is None else f"`{default}`"
+        shown = "" if default in (None, "") else f"`{default}`"
         assert f"| `LAKEHOUSE_{name.upper()}` | {shown} | {field.description} |" in page
 
 

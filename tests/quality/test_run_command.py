@@ -57,11 +57,15 @@ def test_a_version_and_the_whole_table_can_be_asked_for(shop: Lake) -> None:
 
 def test_rows_that_a_recorded_run_has_judged_are_not_judged_again(shop: Lake, inspector: Inspector) -> None:
     recorded = inspector.new("silver.events", 0, 1)
-    shop.store.append(QualityResults, recorded.rows(), Commit("quality", 0, 1))
+    shop.store.append(QualityResults, recorded.rows(), Commit("quality", 0, 1, validated={"silver.events": 1}))
     (found,) = json.loads(run(shop, "silver.events", "--json").stdout)["runs"]
     assert (found["first_version"], found["last_version"], found["num_rows"]) == (2, 2, 1)
 
-    shop.store.append(QualityResults, inspector.new("silver.events", 2, 2).rows(), Commit("quality", 0, 2))
+    shop.store.append(
+        QualityResults,
+        inspector.new("silver.events", 2, 2).rows(),
+        Commit("quality", 0, 2, validated={"silver.events": 2}),
+    )
     (found,) = json.loads(run(shop, "silver.events", "--json").stdout)["runs"]
     assert (found["first_version"], found["last_version"], found["num_rows"]) == (3, 2, 0)
 
