@@ -177,6 +177,7 @@ def test_whatever_silver_takes_is_met(judge: Judge, settings: Settings, sent: li
             "partition": pl.Series([0] * len(sent), dtype=pl.Int32),
             "offset": pl.Series(range(len(sent)), dtype=pl.Int64),
             "value": [each.value for each in sent],
+            "headers": pl.Series([None] * len(sent), dtype=pl.List(pl.Struct({"key": pl.String, "value": pl.Binary}))),
             "kafka_timestamp": pl.Series([each.received for each in sent], dtype=pl.Datetime("us", "UTC")),
         }
     )
