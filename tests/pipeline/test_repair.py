@@ -20,7 +20,7 @@ from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
 from producer.client import ConfluentSender
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 COUNTED = {"num_views": "view", "num_add_to_cart": "add_to_cart", "num_purchases": "purchase"}
 START = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
