@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from lakehouse.cli_options import HomeOption, JsonOption, settings_for
-from quality import run_command
+from quality import report_command, run_command
 
 quality = typer.Typer(no_args_is_help=True, help="Judge the tables: what is expected of each, and what was found.")
 quality.command("run")(run_command.run)
+quality.command("report")(report_command.report)
 
 
 @quality.callback()
