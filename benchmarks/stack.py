@@ -32,7 +32,7 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        ports = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD")}
+        ports = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD", "QUALITY")}
         return {**os.environ, **ports, "LAKEHOUSE_HOME": str(self.home.root)}
 
     @property

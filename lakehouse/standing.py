@@ -11,11 +11,16 @@ from typing import Any
 
 from lakehouse.contracts import QualityResults as Q
 
+FULL = "full"
+"""The mode of a run on a whole table."""
+
 WARN, ALARM, HALT = "warn", "alarm", "halt"
 """What a failure does, in the words of `quality.results`."""
 
-NEW = "new"
-"""The mode of the runs that follow a table. Only they halt: what a look at a whole table finds has long gone on."""
+
+def followed(table_name: str, first_version: int, last_version: int) -> str:
+    """The id of the run that judges the new rows of these versions: asked for twice, it is one run."""
+    return f"{table_name}@{first_version}-{last_version}"
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,14 @@ class Finding:
     error: str | None
 
     @property
+    def follows(self) -> bool:
+        """Whether its run follows the table. Only such halt: what somebody asked to look at has long gone on."""
+        return self.run_id == followed(self.table_name, self.first_version, self.last_version)
+
+    @property
     def versions(self) -> str:
         """Of which versions it is, in words."""
-        one = self.mode != NEW or self.first_version == self.last_version
+        one = self.mode == FULL or self.first_version == self.last_version
         return f"version {self.last_version}" if one else f"versions {self.first_version} to {self.last_version}"
 
     def __str__(self) -> str:
@@ -104,7 +114,7 @@ class Standing:
 
     def alarms(self) -> list[Finding]:
         """What the newest runs found that raises an alarm, beside what halts; a look at a whole table does no more."""
-        return [f for f in self._unmet() if f.severity == ALARM or (f.severity == HALT and f.mode != NEW)]
+        return [f for f in self._unmet() if f.severity == ALARM or (f.severity == HALT and not f.follows)]
 
     def warnings(self) -> list[Finding]:
         """What the newest runs found that is only shown."""
@@ -116,7 +126,7 @@ class Standing:
 
 def _halt(findings: Iterable[Finding]) -> Halt | None:
     """What a run halts, by all that it found."""
-    halting = [f for f in findings if f.mode == NEW and f.severity == HALT and f.success is False]
+    halting = [f for f in findings if f.follows and f.severity == HALT and f.success is False]
     if not halting:
         return None
     run = halting[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from functools import partial
 from http import HTTPStatus
@@ -34,13 +35,17 @@ class _Pages(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
 
+class _OfSix(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 def serve(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
     """Serves ``folder``, which need not be there yet, in a thread until ``shutdown``.
 
     Raises LakehouseError where the port is taken.
     """
     try:
-        server = ThreadingHTTPServer((host, port), partial(_Pages, directory=str(folder)))
+        server = (_OfSix if ":" in host else ThreadingHTTPServer)((host, port), partial(_Pages, directory=str(folder)))
     except OSError as error:
         raise LakehouseError(
             f"port {port} of {host} cannot be listened on ({error.strerror}); set LAKEHOUSE_QUALITY_PORT to another"

@@ -25,7 +25,7 @@ from lakehouse.contracts import QualityResults as Q
 from lakehouse.home import Home
 from lakehouse.settings import Settings
 from lakehouse.stages import utc_now
-from lakehouse.standing import ALARM, HALT, NEW
+from lakehouse.standing import ALARM, HALT, followed
 from lakehouse.store import TableStore
 
 Message = Mapping[str, Any]
@@ -187,7 +187,8 @@ def run_command(argv: list[str], message: Message) -> None:
 
 def _message(failed: list[dict[str, Any]], home: Home) -> Message:
     run = failed[0]
-    halted = run[Q.mode] == NEW and any(row[Q.severity] == HALT for row in failed)
+    follows = run[Q.run_id] == followed(run[Q.table_name], run[Q.first_version], run[Q.last_version])
+    halted = follows and any(row[Q.severity] == HALT for row in failed)
     return {
         "run_id": run[Q.run_id],
         "severity": HALT if halted else ALARM,

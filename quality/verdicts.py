@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from lakehouse.contracts import QualityResults as Q
 from lakehouse.frames import arrow_schema
+from lakehouse.standing import followed as followed
 
 Mode = Literal["new", "full"]
 
@@ -84,11 +85,6 @@ class Run:
         }
         rows = [run | _row(verdict) for verdict in self.verdicts]
         return pa.Table.from_pylist(rows, schema=arrow_schema(Q))
-
-
-def followed(table_name: str, first_version: int, last_version: int) -> str:
-    """The id of the run that judges the new rows of these versions: asked for twice, it is one run."""
-    return f"{table_name}@{first_version}-{last_version}"
 
 
 def run_to_json(run: Run) -> dict[str, Any]:

@@ -21,7 +21,12 @@ from lakehouse.spark import build_session
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of the run: a temporary home, free ports."""
     return load_settings(
-        home=tmp_path_factory.mktemp("home"), kafka_port=0, postgres_port=0, api_port=0, dashboard_port=0
+        home=tmp_path_factory.mktemp("home"),
+        kafka_port=0,
+        postgres_port=0,
+        api_port=0,
+        dashboard_port=0,
+        quality_port=0,
     )
 
 

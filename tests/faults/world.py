@@ -116,7 +116,7 @@ def opened(folder: Path, seed: int, variables: Mapping[str, str] | None = None) 
         reason = why_not_mountable(folder / "home")
         disk = None if reason else held.enter_context(mounted(folder / "home"))
         home = Home(folder / "home")
-        ports = dict(zip(("KAFKA", "POSTGRES", "API", "DASHBOARD"), _free_ports(4), strict=True))
+        ports = dict(zip(("KAFKA", "POSTGRES", "API", "DASHBOARD", "QUALITY"), _free_ports(5), strict=True))
         # Fixed, so that a stack that is started again answers where the messages are sent to.
         addresses = {f"LAKEHOUSE_{name}_PORT": str(port) for name, port in ports.items()}
         shop = Shop(home.root, addresses | SETTINGS | dict(variables or {}))

@@ -47,6 +47,7 @@ def plan_with_stand_ins(settings: Settings, home: Home, simulate: bool) -> stack
         stack.WRITER: (*python, ANSWER_PINGS, str(home.socket)),
         stack.API: (*python, SERVE_HTTP, plan.endpoints.api.rpartition(":")[2]),
         stack.DASHBOARD: (*python, SERVE_HTTP, plan.endpoints.dashboard.rpartition(":")[2]),
+        stack.VALIDATOR: (*python, SERVE_HTTP, plan.endpoints.quality.rpartition(":")[2]),
         stack.CHAMPION: (*python, ""),
         stack.SIMULATOR: ("/bin/sh", "-c", "while :; do sleep 0.1; done"),
     }

@@ -22,7 +22,7 @@ from lakehouse.home import Home
 from lakehouse.settings import load_settings
 
 LIMIT_S = 120.0
-FREE_PORTS = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD")}
+FREE_PORTS = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD", "QUALITY")}
 
 
 class Stack:
@@ -85,7 +85,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 def test_a_stack_starts_restarts_what_dies_serves_other_commands_and_stops(stack: Stack) -> None:
     stack.start()
     assert {service["name"]: service["state"] for service in stack.status()["services"]} == dict.fromkeys(
-        ("kafka", "postgres", "writer", "api", "dashboard", "simulator"), "up"
+        ("kafka", "postgres", "writer", "api", "dashboard", "simulator", "validator"), "up"
     )
     assert stack.status()["addresses"]["postgres"].startswith("postgresql://lakehouse_reader@127.0.0.1:")
 

@@ -26,7 +26,7 @@ pytestmark = [
 
 
 def lakehouse(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    ports = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD")}
+    ports = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD", "QUALITY")}
     return subprocess.run(
         [sys.executable, "-m", "lakehouse.cli", *arguments, "--home", str(home)],
         env={**os.environ, **ports},
@@ -56,9 +56,10 @@ def test_all_services_are_up_and_the_doors_open(home: Path) -> None:
     told = status(home)
 
     assert {service["name"]: service["state"] for service in told["services"]} == dict.fromkeys(
-        ("kafka", "postgres", "writer", "api", "dashboard", "simulator"), "up"
+        ("kafka", "postgres", "writer", "api", "dashboard", "simulator", "validator"), "up"
     )
-    for address in (told["addresses"]["api"] + "/healthz", told["addresses"]["dashboard"]):
+    addresses = told["addresses"]
+    for address in (f"{addresses['api']}/healthz", addresses["dashboard"], addresses["quality"]):
         with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 (an address of our own)
             assert answer.status == 200
 
@@ -68,6 +69,16 @@ def test_a_new_home_has_a_churn_model_of_simulated_data(home: Path) -> None:
 
     assert status(home)["champion"]["simulated"]
     assert "churn model: of simulated data, until `lakehouse train`" in lakehouse(home, "status").stdout
+
+
+def test_the_validator_judges_what_comes_and_finds_nothing_amiss(home: Path) -> None:
+    def judged() -> bool:
+        tables = (status(home)["quality"] or {}).get("tables", {})
+        return all(tables.get(name, {}).get("validated") is not None for name in ("silver.events", "gold.user_days"))
+
+    assert until(judged, LIMIT_S), status(home)["quality"]
+    quality = status(home)["quality"]
+    assert (quality["halts"], quality["alarms"]) == ([], [])
 
 
 def test_simulated_events_reach_every_layer(home: Path) -> None:
