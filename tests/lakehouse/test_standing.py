@@ -76,7 +76,9 @@ def test_what_could_not_be_judged_is_told_and_halts_nothing() -> None:
 
 
 def test_a_look_at_a_whole_table_alarms_and_halts_nothing() -> None:
-    standing = Standing().after([verdict("silver.events/asked-for", "types", False, mode="full")], {})
+    standing = Standing().after(
+        [verdict("silver.events@0-9", "types", False, mode="full", run_id="silver.events/1")], {}
+    )
 
     assert standing.halts == ()
     assert [str(each) for each in standing.alarms()] == [
