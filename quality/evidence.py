@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.contracts import (
     FunnelSummary,
@@ -27,6 +25,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.store import scan_files
 from quality.outages import EVENTS, HOUR
+from quality.rows import TableReader
 
 Since = datetime | timedelta | None
 """A moment; or so far back from the newest of each kind of data, whatever time it is now; or all."""
@@ -50,7 +49,7 @@ class Evidence:
     """All counts are sums; ``HOUR`` is the start of an hour, UTC."""
 
     events: pl.DataFrame
-    """`silver.events`: event_type, ``HOUR`` of event time, ``EVENTS``. All: outages are looked for in all."""
+    """`silver.events`, all, for outages are looked for in all: event_type, ``HOUR`` of event time, ``EVENTS``."""
     counted: pl.DataFrame
     """`gold.funnel_summary`: ``HOUR`` of event time, ``EVENTS``, and those of them that were ``LATE``."""
     copies: pl.DataFrame
@@ -67,7 +66,7 @@ class Evidence:
     failures: pl.DataFrame
     """The newest verdict of each expectation that was not met, with ``RUNS`` and ``FAILED``."""
     trend: pl.DataFrame
-    """Verdicts by ``AT``, the start of a day or an hour, and ``LAYER``: how many, ``RUNS``, and met, ``MET``."""
+    """Verdicts by ``AT``, the start of a bar, and ``LAYER``: how many there were, ``RUNS``, and were ``MET``."""
     decisions: pl.DataFrame
     """`quality.decisions`, the newest first."""
 
@@ -113,12 +112,9 @@ def recent(newest: datetime, since: Since) -> datetime | None:
 
 def _scan(home: Home, table: type[Table]) -> pl.LazyFrame:
     """The table at its newest version; without rows where it is not there yet."""
-    try:
-        at = DeltaTable(str(home.table(table.name)))
-    except TableNotFoundError:
+    if not DeltaTable.is_deltatable(str(home.table(table.name))):
         return scan_files(table, [])
-    root = urlsplit(at.table_uri).path
-    return scan_files(table, [f"{home.table(table.name)}/{uri.removeprefix(root)}" for uri in at.file_uris()])
+    return TableReader(home, table).scan()
 
 
 def _recent(rows: pl.LazyFrame, time: str, since: Since) -> pl.LazyFrame:
