@@ -147,15 +147,14 @@ class TableStore:
 
     def last_commit(self, table: type[Table]) -> Commit | None:
         """The newest commit's account of itself, past those made by someone else; None for a new table."""
-        at = self.at_head(table)
-        for limit in (20, 1_000, None):
-            history = at.history(limit)
-            for entry in history:
-                commit = Commit.from_json(entry.get(KEY))
-                if commit is not None:
-                    return commit
-            if limit is not None and len(history) < limit:
+        # By name, and not by the table's history, for which the whole log would be listed.
+        path = Path(self.path(table))
+        for number in range(self.version(table), -1, -1):
+            if not commit_file(path, number).exists():
                 return None
+            account = read_version(path, number).account
+            if account is not None:
+                return account
         return None
 
     def read(
