@@ -26,6 +26,7 @@ _INK, _LINE = "#010203", "#040506"
 """Stand for the page's colours of text and of lines."""
 SERIES: Final = ("#2f7fc1", "#d9822b", "#3a9d6e", "#a05fb4", "#c2506a", "#7d8b99")
 MISSING: Final = "#e0483e"
+REDUCED: Final = "#e5a13a"
 _DARKEST: Final = 2.0
 """Times the usual hour that is drawn darkest."""
 MOST_SERIES: Final = len(SERIES) - 1
@@ -65,8 +66,10 @@ def completeness(counts: pl.DataFrame, outages: Sequence[Outage], span: Span, ty
             count = _at(hours, mine, EVENTS)
             there = count[count > 0]
             relative = np.clip(count / (np.median(there) if there.size else 1.0), 0, _DARKEST)
-            missing = _within(hours, [each for each in outages if each.event_type in (name, None)])
-            _cells(axes, hours, relative, missing & (count == 0), by_day=by_day)
+            mine_out = [each for each in outages if each.event_type in (name, None)]
+            marks = np.where(_within(hours, [each for each in mine_out if not each.is_total]), 0.0, np.nan)
+            marks[_within(hours, [each for each in mine_out if each.is_total])] = 1.0
+            _cells(axes, hours, relative, np.where(count == 0, marks, np.nan), by_day=by_day)
             axes.set_ylabel(_short(name, 18), rotation=0, ha="right", va="center", fontsize=10)
         _dates(panels[-1])
         lost = "; ".join(f"{each.event_type or 'every type'} {each.span.start:%Y-%m-%d} on" for each in outages)
@@ -79,7 +82,7 @@ def completeness(counts: pl.DataFrame, outages: Sequence[Outage], span: Span, ty
         )
 
 
-def _cells(axes: Axes, hours: list[datetime], relative: Any, missing: Any, *, by_day: bool) -> None:
+def _cells(axes: Axes, hours: list[datetime], relative: Any, marks: Any, *, by_day: bool) -> None:
     rows = 24 if by_day else 1
     lead = hours[0].hour if by_day else 0  # the first column begins at midnight
     columns = -(-(len(hours) + lead) // rows)
@@ -94,9 +97,8 @@ def _cells(axes: Axes, hours: list[datetime], relative: Any, missing: Any, *, by
     first = hours[0] - _HOUR * lead
     edges = [(first + step * place).replace(tzinfo=None) for place in range(columns + 1)]
     x, y = np.array(edges, dtype="datetime64[s]"), np.arange(rows + 1)
-    if missing.any():
-        red = ListedColormap([MISSING])
-        axes.pcolormesh(x, y, np.ma.masked_invalid(grid(np.where(missing, 1.0, np.nan))), cmap=red, rasterized=True)
+    colours = ListedColormap([REDUCED, MISSING])
+    axes.pcolormesh(x, y, np.ma.masked_invalid(grid(marks)), cmap=colours, vmin=0, vmax=1, rasterized=True)
     blue = np.array([[*mpl.colors.to_rgb(SERIES[0]), 0.18 + 0.82 * level] for level in np.linspace(0, 1, 64)])
     events = np.ma.masked_invalid(grid(np.where(relative > 0, relative, np.nan)))
     axes.pcolormesh(x, y, events, cmap=ListedColormap(blue), vmin=0, vmax=_DARKEST, rasterized=True)
@@ -117,10 +119,19 @@ def pass_rates(trend: pl.DataFrame) -> str:
             mine = trend.filter(pl.col(LAYER) == layer)
             rate = (mine[MET] / mine[RUNS]).to_numpy()
             lowest = min(lowest, float(rate.min()))
-            axes.plot(
-                _x(mine[AT]), rate, color=_colour(number), label=_short(layer), marker="o", markersize=3, linewidth=1.6
-            )
-        axes.set_ylim(max(0.0, lowest - 0.1), 1.02)
+            style: dict[str, Any] = {
+                "color": _colour(number),
+                "marker": "o",
+                "markersize": 3,
+                "linewidth": 1.6,
+                "clip_on": False,
+            }
+            axes.plot(_x(mine[AT]), rate, label=_short(layer), **style)
+        axes.set_ylim(max(0.0, lowest - 0.1), 1.0)
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        if trend[AT].n_unique() == 1:  # else the axis would span years around the only point
+            (only,) = _x(trend[AT].unique())
+            axes.set_xlim(only - _HOUR, only + _HOUR)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         _dates(axes)
         _legend(axes)

@@ -76,7 +76,7 @@ def page_of(evidence: Evidence, since: Since, made_at: datetime) -> Page:
         span=None if span is None else _days(span),
         total=f"{_total(evidence.events, span):,}",
         since=None if since is None else _since(since),
-        outages=[{"total": each.is_total, "text": sentence(each, found)} for each in outages],
+        outages=[_told(each, found) for each in outages],
         looked=_looked(found),
         heat=_heat(evidence.events, outages, span),
         layers=list(_layers(evidence)),
@@ -92,21 +92,25 @@ def page_of(evidence: Evidence, since: Since, made_at: datetime) -> Page:
 # -- outages in words -------------------------------------------------------------------------------------
 
 
-def sentence(outage: Outage, found: LookBack) -> str:
-    """An outage as a person would tell of it; days are inclusive."""
-    name = outage.event_type or "No event of any type"
+def _told(outage: Outage, found: LookBack) -> dict[str, Any]:
+    name, said = sentence(outage, found)
+    return {"total": outage.is_total, "name": name, "said": said}
+
+
+def sentence(outage: Outage, found: LookBack) -> tuple[str, str]:
+    """What was missing, and when, as a person would tell of it; days are inclusive."""
+    name = outage.event_type or "All events"
     unit = "day" if found.bucket == _DAY else "hour"
     if not outage.is_total:
-        return (
-            f"{name}: {_count(outage.events, 'event')} {_from_to(outage.buckets, found)}, where about "
+        return name, (
+            f"{_count(outage.events, 'event')} {_from_to(outage.buckets, found)}, where about "
             f"{_about(outage.usual)} are usual ({outage.events / outage.usual:.0%})."
         )
     begin = f"from {_moment(outage.span.start)}" + (", when the data begin," if outage.from_start else "")
     end = "to the end of the data, " if outage.to_end else "to "
-    none = f"{name}: none" if outage.event_type else name
-    said = f"{none} {begin} {end}{_moment(outage.span.end)}; about {_about(outage.usual)} are usual in such a time."
+    said = f"none {begin} {end}{_moment(outage.span.end)}; about {_about(outage.usual)} are usual in such a time."
     first = " It had never come before, so tracking may only have begun then." if outage.from_start else ""
-    return f"{said} Whole {unit}s without one: {_from_to(outage.buckets, found, bare=True)}.{first}"
+    return name, f"{said} Whole {unit}s without one: {_from_to(outage.buckets, found, bare=True)}.{first}"
 
 
 def _from_to(span: Span, found: LookBack, *, bare: bool = False) -> str:
@@ -115,7 +119,10 @@ def _from_to(span: Span, found: LookBack, *, bare: bool = False) -> str:
     last = span.end - _DAY
     if last == span.start:
         return f"{'' if bare else 'on '}{_day(last)}"
-    return f"{'' if bare else 'from '}{_day(span.start)} to {_day(last)}"
+    start = span.start
+    if bare and (start.year, start.month) == (last.year, last.month):
+        return f"{start.day}\N{EN DASH}{_day(last)}"
+    return f"{'' if bare else 'from '}{_day(start)} to {_day(last)}"
 
 
 def _looked(found: LookBack) -> str:

@@ -63,8 +63,8 @@ def test_it_begins_with_what_matters(page: str) -> None:
 
 
 def test_the_outage_is_told_in_words_with_its_days(page: str) -> None:
-    assert "purchase: none" in page
-    assert "16 March 2026 to 17 March 2026" in page
+    assert "<strong>purchase</strong>: none" in page
+    assert "Whole days without one: 16\N{EN DASH}17 March 2026." in page
 
 
 def test_what_is_not_met_stands_with_its_reason(page: str) -> None:
