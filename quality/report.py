@@ -63,8 +63,8 @@ def page_of(evidence: Evidence, since: Since, made_at: datetime) -> Page:
     """Pure: the same evidence gives the same page. ``made_at`` is only shown."""
     found = look_back(evidence.events)
     span = _span(evidence.events, since)
-    outages = [outage for outage in found.outages if span is None or outage.span.end > span.start]
-    headline = _headline(outages, evidence)
+    outages = [outage for outage in found.outages if span is not None and outage.span.end > span.start]
+    headline = _headline(outages, evidence, span)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -137,9 +137,11 @@ def _looked(found: LookBack) -> str:
     return said
 
 
-def _headline(outages: Sequence[Outage], evidence: Evidence) -> str:
+def _headline(outages: Sequence[Outage], evidence: Evidence, span: Span | None) -> str:
     total, reduced = sum(each.is_total for each in outages), sum(not each.is_total for each in outages)
     parts = [_count(total, "tracking outage") if total else "No tracking outage"]
+    if span is None:
+        parts = ["No event in this time"]
     if reduced:
         parts[0] += f" and {_count(reduced, 'stretch', 'stretches')} with far fewer events than usual"
     judged, failing = evidence.state.height, _failing(evidence).height

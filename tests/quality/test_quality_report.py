@@ -100,6 +100,15 @@ def test_it_is_well_formed(page: str) -> None:
     assert page.count("<svg") >= 4
 
 
+def test_a_time_without_events_has_no_outage_to_tell_of(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").make()
+    write_events(home, pl.DataFrame({"event_type": ["view"], "event_time": [START]}))
+
+    said = run(home.root, "--since", "2030-01-01", "--out", str(tmp_path / "q.html"))
+
+    assert said.startswith("No event in this time; nothing has been judged yet.")
+
+
 def test_a_home_without_events_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(LakehouseError, match=r"nothing to report; start `lakehouse up`"):
         run(tmp_path / "home", "--out", str(tmp_path / "q.html"))
