@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import os
 import time
 from datetime import datetime
 from enum import StrEnum
@@ -95,6 +96,9 @@ def train(
       lakehouse train --data 120 --cost-missed 5 --cost-needless 1 --json
     """
     settings = settings_for(home)
+    # Before anything loads OpenMP: where the stack keeps the cores busy its threads wait for each other, and candidates
+    # took 15 s to compare in place of 2 s.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     steps = _Steps()
     steps("loading")
     from lakehouse.home import Home
