@@ -83,6 +83,7 @@ def _clean_log(table: DeltaTable, log: Log, horizon: datetime, taken: Collection
         for file in log.files_before(checkpoint):
             if file.suffix == ".crc":
                 file.unlink(missing_ok=True)
+        return sum(not file.exists() for file in expired)
     return len(expired)
 
 
