@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Literal
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse.contracts import QualityResults as Q
-from lakehouse.frames import arrow_schema
 from lakehouse.standing import followed as followed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Mode = Literal["new", "full"]
 
@@ -72,6 +72,10 @@ class Run:
 
     def rows(self) -> pa.Table:
         """The rows of `quality.results`, one for each verdict."""
+        import pyarrow as pa  # not for `--help`, which names this module's severities
+
+        from lakehouse.frames import arrow_schema
+
         run = {
             Q.run_id: self.run_id,
             Q.table_name: self.table_name,

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse.commits import Commit
-from lakehouse.contracts import BronzeEvents, FunnelWindows, SilverEvents, SilverQuarantine
+from lakehouse.contracts import BronzeEvents, FunnelWindows, SilverDuplicates, SilverEvents
 from lakehouse.errors import LakehouseError
 from lakehouse.frames import to_arrow
 from lakehouse.home import Home
@@ -63,10 +63,10 @@ def test_of_rows_that_were_removed_again_none_is_read(lake: Lake) -> None:
 
 
 def test_rows_that_a_table_without_a_change_feed_takes_back_are_not_new(lake: Lake) -> None:
-    refused = rows("silver.quarantine", {"offset": 1}, {"offset": 2})
-    lake.store.append(SilverQuarantine, refused, Commit("silver", 0, 1))
-    lake.store.delete(SilverQuarantine, lambda _: '"offset" = 1', Commit("silver", 0, -1, marker="taken back"))
-    reader = TableReader(lake.home, SilverQuarantine)
+    copies = rows("silver.duplicates", {"offset": 1}, {"offset": 2})
+    lake.store.append(SilverDuplicates, copies, Commit("silver", 0, 1))
+    lake.store.delete(SilverDuplicates, lambda _: '"offset" = 1', Commit("silver", 0, -1, marker="taken back"))
+    reader = TableReader(lake.home, SilverDuplicates)
     assert reader.new_rows(2, 2, ["offset"]).num_rows == 0
     assert reader.new_rows(1, 2, ["offset"])["offset"].to_pylist() == [1, 2]
 
