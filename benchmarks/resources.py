@@ -26,10 +26,11 @@ BUDGET_MIB: Final[Mapping[str, int]] = {
     "postgres": 450,
     "api": 350,
     "dashboard": 200,
+    "validator": 700,
     "supervisor": 100,
 }
 """What each process may take at its peak. Spark's is its heap of 1 GiB, its classes and its threads; of the API's
-150 MiB are scikit-learn and what that imports."""
+150 MiB are scikit-learn and what that imports; of the validator's 330 are Great Expectations and pandas."""
 
 
 @dataclass(frozen=True)
