@@ -1,8 +1,9 @@
 """Alarms and halts, to whom the settings name: a webhook, a command, or both.
 
-`quality.results` is what there is to send, and a file under the home says, for each of them, up to which run it was
-sent. So nothing is forgotten by a kill or an outage: each run is sent at least once, and twice only where this process
-dies between the answer and the note of it. What is older than a day is news no more and is not sent.
+`quality.results` is what there is to send, and a file under the home says, for each of them, up to which run it knows.
+So nothing is forgotten by a kill or an outage: a message is sent at least once, and twice only where this process dies
+between the answer and the note of it. A run is news where it halts, or where something is not met that was met before;
+what lasts is told again once a day. What is older than a day is news no more.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import shlex
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,10 @@ Message = Mapping[str, Any]
 """A run that was not met where it matters, as JSON has it."""
 
 NEWS_FOR = timedelta(days=1)
+AGAIN_AFTER = timedelta(days=1)
+"""An alarm that lasts is told of again so much later."""
+LONGEST_RUN = timedelta(hours=1)
+"""A run is recorded so long after it began at most: later ones may be there before it."""
 ANSWER_LIMIT_S = 10.0
 COMMAND_LIMIT_S = 60.0
 FIRST_RETRY_S = 1.0
@@ -42,6 +47,39 @@ class NotSent(Exception):
     """The reason, in one line that names no secret."""
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A run, as far as it may be news."""
+
+    table_name: str
+    began: str
+    """ISO 8601, in UTC."""
+    met: frozenset[str]
+    not_met: frozenset[str]
+    """Names of the expectations that alarm or halt."""
+    halts: bool
+    message: Message
+
+
+@dataclass(frozen=True)
+class Known:
+    """What somebody knows of a table."""
+
+    until: str = ""
+    """When the last run began that was looked at for them."""
+    not_met: frozenset[str] = frozenset()
+    told: str = ""
+    """When the last run began that they were sent."""
+
+    def after(self, run: Judged) -> tuple[Known, bool]:
+        """What they know with ``run``, and whether it is to be sent for that."""
+        lasting = self.not_met - run.met
+        is_news = bool(run.not_met) and (
+            run.halts or not run.not_met <= lasting or _apart(self.told, run.began) >= AGAIN_AFTER
+        )
+        return Known(run.began, lasting | run.not_met, run.began if is_news else self.told), is_news
+
+
 @dataclass
 class Recipient:
     """Who is sent each message, one after the other; ``send`` raises NotSent."""
@@ -50,13 +88,28 @@ class Recipient:
     send: Callable[[Message], None]
     since: str = ""
     """When the settings named it first: it is told of nothing that was before. ISO 8601, in UTC."""
-    sent: dict[str, str] = field(default_factory=dict)
-    """For each table when its last run began that was sent."""
+    known: dict[str, Known] = field(default_factory=dict)
+    """By table."""
     failures: int = 0
 
-    def wants(self, table_name: str, began: str) -> bool:
-        """Whether a run has not been sent yet."""
-        return began > self.sent.get(table_name, self.since)
+    def of(self, table_name: str) -> Known:
+        return self.known.get(table_name, Known(until=self.since))
+
+    @property
+    def looked_until(self) -> datetime:
+        """When the newest run began that was looked at."""
+        return datetime.fromisoformat(max((self.since, *(known.until for known in self.known.values()))))
+
+    def steps(self, runs: Iterable[Judged]) -> list[tuple[Judged, Known, bool]]:
+        """Each of ``runs``, oldest first, that was not looked at yet, what is known after it, and whether it is to be
+        sent."""
+        known, found = dict(self.known), []
+        for run in runs:
+            before = known.get(run.table_name, self.of(run.table_name))
+            if run.began > before.until:
+                known[run.table_name], is_news = before.after(run)
+                found.append((run, known[run.table_name], is_news))
+        return found
 
 
 class Teller:
@@ -79,7 +132,10 @@ class Teller:
         for recipient in self.recipients:
             known = kept.get(recipient.name, {})
             recipient.since = known.get("since", utc_now().isoformat())
-            recipient.sent = known.get("sent", {})
+            recipient.known = {
+                table: Known(each["until"], frozenset(each["not_met"]), each["told"])
+                for table, each in known.get("known", {}).items()
+            }
         self._save()
 
     def start(self) -> None:
@@ -106,27 +162,41 @@ class Teller:
         return min(pauses, default=None)
 
     def _send_to(self, recipient: Recipient) -> float | None:
-        messages = [each for each in news(self._store, utc_now()) if recipient.wants(each["table"], each["at"])]
-        for number, message in enumerate(messages):
-            try:
-                recipient.send(message)
-            except NotSent as reason:
-                if not recipient.failures:
-                    waiting = len(messages) - number
-                    self._log(f"{recipient.name}: {reason}; {waiting} alarms wait, and it is tried again")
-                recipient.failures += 1
-                return float(min(self._retry_s * 2 ** (recipient.failures - 1), LONGEST_RETRY_S))
-            if recipient.failures:
-                self._log(f"{recipient.name}: answers again after {recipient.failures} failures")
-            recipient.failures = 0
-            recipient.sent[message["table"]] = message["at"]
+        steps = recipient.steps(judged(self._store, max(utc_now() - NEWS_FOR, recipient.looked_until - LONGEST_RUN)))
+        for number, (run, known, is_news) in enumerate(steps):
+            if is_news:
+                try:
+                    recipient.send(run.message)
+                except NotSent as reason:
+                    if not recipient.failures:
+                        waiting = sum(later for _, _, later in steps[number:])
+                        self._log(f"{recipient.name}: {reason}; {waiting} alarms wait, and it is tried again")
+                    recipient.failures += 1
+                    return float(min(self._retry_s * 2 ** (recipient.failures - 1), LONGEST_RETRY_S))
+                if recipient.failures:
+                    self._log(f"{recipient.name}: answers again after {recipient.failures} failures")
+                recipient.failures = 0
+            recipient.known[run.table_name] = known
+            if is_news:
+                self._save()
+        if steps:
             self._save()
         return None
 
     def _save(self) -> None:
+        document = {
+            each.name: {
+                "since": each.since,
+                "known": {
+                    table: {"until": known.until, "not_met": sorted(known.not_met), "told": known.told}
+                    for table, known in each.known.items()
+                },
+            }
+            for each in self.recipients
+        }
         self._file.parent.mkdir(parents=True, exist_ok=True)
         part = self._file.with_suffix(".part")
-        part.write_text(json.dumps({each.name: {"since": each.since, "sent": each.sent} for each in self.recipients}))
+        part.write_text(json.dumps(document))
         part.replace(self._file)
 
 
@@ -142,20 +212,38 @@ def recipients(settings: Settings) -> list[Recipient]:
     return found
 
 
-def news(store: TableStore, now: datetime) -> list[Message]:
-    """The runs of the last day that raise an alarm or halt, oldest first, one message each."""
-    since = now - NEWS_FOR
+def judged(store: TableStore, since: datetime) -> list[Judged]:
+    """The runs that began since then, oldest first."""
     rows = (
         store.scan(Q)
         .filter(pl.col(Q.run_date) >= since.date(), pl.col(Q.started_at) >= since)
-        .filter(pl.col(Q.severity).is_in([ALARM, HALT]), pl.col(Q.success).eq_missing(other=False))
+        .filter(pl.col(Q.severity).is_in([ALARM, HALT]), pl.col(Q.success).is_not_null())
         .sort(Q.started_at, Q.run_id, Q.severity, Q.expectation, descending=[False, False, True, False])
         .collect()
     )
     runs: dict[str, list[dict[str, Any]]] = {}
     for row in rows.iter_rows(named=True):
         runs.setdefault(row[Q.run_id], []).append(row)
-    return [_message(failed, store.home) for failed in runs.values()]
+    return [_judged(verdicts, store.home) for verdicts in runs.values()]
+
+
+def _judged(verdicts: list[dict[str, Any]], home: Home) -> Judged:
+    run, failed = verdicts[0], [row for row in verdicts if not row[Q.success]]
+    follows = run[Q.run_id] == followed(run[Q.table_name], run[Q.first_version], run[Q.last_version])
+    halts = follows and any(row[Q.severity] == HALT for row in failed)
+    return Judged(
+        run[Q.table_name],
+        run[Q.started_at].isoformat(),
+        frozenset(row[Q.expectation] for row in verdicts if row[Q.success]),
+        frozenset(row[Q.expectation] for row in failed),
+        halts,
+        _message(run, failed, halts, home),
+    )
+
+
+def _apart(earlier: str, later: str) -> timedelta:
+    """Never, for one who was not told yet."""
+    return datetime.fromisoformat(later) - datetime.fromisoformat(earlier) if earlier else timedelta.max
 
 
 def post(url: str, message: Message) -> None:
@@ -185,10 +273,7 @@ def run_command(argv: list[str], message: Message) -> None:
         raise NotSent(f"{argv[0]} ended with exit status {done.returncode}{f' ({said})' if said else ''}; {remedy}")
 
 
-def _message(failed: list[dict[str, Any]], home: Home) -> Message:
-    run = failed[0]
-    follows = run[Q.run_id] == followed(run[Q.table_name], run[Q.first_version], run[Q.last_version])
-    halted = follows and any(row[Q.severity] == HALT for row in failed)
+def _message(run: Mapping[str, Any], failed: list[dict[str, Any]], halted: bool, home: Home) -> Message:
     return {
         "run_id": run[Q.run_id],
         "severity": HALT if halted else ALARM,

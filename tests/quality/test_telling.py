@@ -60,8 +60,11 @@ def gatekeeper(tmp_path: Path) -> Gatekeeper:
     return Gatekeeper(store)
 
 
-def record(gatekeeper: Gatekeeper, first: int, last: int, began: datetime, **failed: Severity) -> None:
+def record(
+    gatekeeper: Gatekeeper, first: int, last: int, began: datetime, met: str = "always", **failed: Severity
+) -> None:
     verdicts = [Verdict(name, "type", None, severity, "Why.", False, 7, 2) for name, severity in failed.items()]
+    verdicts.append(Verdict(met, "type", None, Severity.alarm, "Why.", True))
     run = Run(followed("silver.events", first, last), "silver.events", "new", first, last, 9, began, 0.1, verdicts)
     gatekeeper.record(run.rows(), {"silver.events": last})
 
@@ -110,7 +113,7 @@ def test_who_is_away_is_told_later_and_keeps_nobody_else_waiting(
     (command,) = recipients(Settings(quality_command=f'{sys.executable} -c "{program}"'))
     sender = teller(gatekeeper, told, webhook(hook), command)
     record(gatekeeper, 0, 4, utc_now(), types=Severity.alarm)
-    record(gatekeeper, 5, 5, utc_now(), types=Severity.alarm)
+    record(gatekeeper, 5, 5, utc_now(), shares=Severity.alarm)
 
     hook.status = 503
     assert [sender.send_all(), sender.send_all()] == [1.0, 2.0]
@@ -126,6 +129,28 @@ def test_who_is_away_is_told_later_and_keeps_nobody_else_waiting(
     assert sender.send_all() is None
     assert runs(hook.received) == ["silver.events@0-4", "silver.events@5-5"]
     assert told[1:] == ["webhook: answers again after 2 failures"]
+
+
+def test_an_alarm_that_lasts_is_told_of_once_a_day_and_again_where_it_comes_back(
+    gatekeeper: Gatekeeper, hook: Hook
+) -> None:
+    sender = teller(gatekeeper, [], webhook(hook))
+    now = utc_now()
+    sender.recipients[0].since = (now - timedelta(days=2)).isoformat()
+
+    def look(version: int, hours_ago: float, **found: Any) -> None:
+        record(gatekeeper, version, version, now - timedelta(hours=hours_ago), **found)
+        sender.send_all()
+
+    look(0, 23.9, types=Severity.alarm)
+    look(1, 23.5, types=Severity.alarm)
+    look(2, 3, types=Severity.alarm, shares=Severity.alarm)  # something else, too
+    look(3, 2.5, shares=Severity.alarm, met="types")
+    look(4, 2, types=Severity.alarm)  # again
+    look(5, 1, types=Severity.alarm)
+    look(6, -22.5, types=Severity.alarm)  # a day later
+
+    assert runs(hook.received) == [f"silver.events@{version}-{version}" for version in (0, 2, 4, 6)]
 
 
 def test_what_was_before_it_was_named_or_is_a_day_old_is_no_news(gatekeeper: Gatekeeper, hook: Hook) -> None:
