@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -63,6 +63,31 @@ def read_version(table: Path, number: int) -> Version:
     files = tuple(table / unquote(add["path"]) for add in added)
     touched = tuple(file.get("partitionValues") or {} for file in (*added, *removed))
     return Version(number, files, rows, not moved, touched, account)
+
+
+def accounts(table: Path, up_to: int) -> Iterator[Commit]:
+    """What the commits up to the version ``up_to`` say of themselves, newest first, past those of upkeep and of others;
+    as far back as the log goes.
+
+    Each is looked up by its name: for the table's history delta-rs lists the whole log.
+    """
+    for number in range(up_to, -1, -1):
+        if not commit_file(table, number).exists():
+            return
+        account = read_version(table, number).account
+        if account is not None:
+            yield account
+
+
+def latest_alike(table: Path, version: int, last: int) -> int:
+    """The newest version up to ``last`` that holds the rows of ``version``: past compactions and clean-ups.
+
+    Once the time that old versions are kept for is over, it is the one that can still be read.
+    """
+    for number in range(version + 1, last + 1):
+        if read_version(table, number).changes_rows:
+            return number - 1
+    return max(version, last)
 
 
 def _account(actions: list[dict[str, dict[str, str]]]) -> Commit | None:

@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.commits import KEY, Commit, upkeep
 from lakehouse.contracts import TABLES, Table
-from lakehouse.deltalog import Version, commit_file, read_version
+from lakehouse.deltalog import Version, accounts, commit_file, latest_alike, read_version
 from lakehouse.dialects import DATAFUSION, SPARK, Dialect
 from lakehouse.frames import Frame, conform, empty, stacked, to_arrow
 from lakehouse.home import Home
@@ -147,15 +147,7 @@ class TableStore:
 
     def last_commit(self, table: type[Table]) -> Commit | None:
         """The newest commit's account of itself, past those made by someone else; None for a new table."""
-        # By name, and not by the table's history, for which the whole log would be listed.
-        path = Path(self.path(table))
-        for number in range(self.version(table), -1, -1):
-            if not commit_file(path, number).exists():
-                return None
-            account = read_version(path, number).account
-            if account is not None:
-                return account
-        return None
+        return next(accounts(Path(self.path(table)), self.version(table)), None)
 
     def read(
         self, table: type[Table], where: Callable[[Dialect], str] | None = None, version: int | None = None
@@ -180,14 +172,8 @@ class TableStore:
         return [read_version(Path(self.path(table)), number) for number in range(first, last + 1)]
 
     def latest_alike(self, table: type[Table], version: int, last: int) -> int:
-        """The newest version up to ``last`` that holds the rows of ``version``: past compactions and clean-ups.
-
-        Once the time that old versions are kept for is over, it is the one that can still be read.
-        """
-        for number in range(version + 1, last + 1):
-            if read_version(Path(self.path(table)), number).changes_rows:
-                return number - 1
-        return max(version, last)
+        """See `lakehouse.deltalog.latest_alike`."""
+        return latest_alike(Path(self.path(table)), version, last)
 
     def inserted(self, table: type[Table], first: int, last: int, columns: Sequence[str]) -> Frame:
         """``columns`` of the rows that the versions from ``first`` to ``last``, both included, brought.

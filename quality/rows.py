@@ -20,7 +20,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lakehouse.commits import Commit
 from lakehouse.contracts import Table
-from lakehouse.deltalog import Version, read_version
+from lakehouse.deltalog import Version, accounts, latest_alike, read_version
 from lakehouse.dialects import cover
 from lakehouse.errors import LakehouseError
 from lakehouse.frames import empty, to_arrow
@@ -89,14 +89,7 @@ class TableReader:
 
     def account(self, version: int) -> Commit | None:
         """What the newest commit up to ``version`` that moved events says of itself; None where none does."""
-        for number in range(version, -1, -1):
-            try:
-                found = read_version(self.path, number).account
-            except LakehouseError:
-                return None
-            if found is not None and found.marker is None:
-                return found
-        return None
+        return next((account for account in accounts(self.path, version) if account.marker is None), None)
 
     def committed_at(self, version: int) -> datetime | None:
         """When ``version`` was committed, in UTC; None where it is not kept."""
@@ -107,11 +100,7 @@ class TableReader:
 
     def alike(self, version: int) -> int:
         """The newest version that holds the rows of ``version``: past compactions, so that it can still be read."""
-        newest = self.version()
-        for number in range(version + 1, newest + 1):
-            if read_version(self.path, number).changes_rows:
-                return number - 1
-        return max(version, newest)
+        return latest_alike(self.path, version, self.version())
 
     # -- rows ---------------------------------------------------------------------------------------------
 
