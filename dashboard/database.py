@@ -17,6 +17,10 @@ from lakehouse.errors import LakehouseError
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 8
+SHARED_FOR_S = 1.0
+"""Viewers within a second share an answer. Not longer: the shortest refresh is a second."""
+TEXT_SHOWN = 200
+"""Characters of a text of users that a table's cell is given; a query cuts it."""
 
 
 class Unavailable(LakehouseError):

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     model_file: Path | None = Field(
         None, description="File of the churn model that the API serves; default: the champion under the home."
     )
-    dashboard_refresh_s: float = Field(5.0, ge=1, description="Seconds between two refreshes of a panel.")
+    dashboard_refresh_s: float = Field(15.0, ge=1, description="Seconds between two refreshes of a panel.")
 
     # Spark
     spark_master: str = Field("local[2]", description="Spark master; local[N] runs it in the writer's process.")

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import polars as pl
 import streamlit as st
 from psycopg2.extensions import cursor as Cursor
 
-from dashboard.database import rows, snapshot
+from dashboard.database import SHARED_FOR_S, TEXT_SHOWN, rows, snapshot
+from dashboard.extent import extent_of
+from dashboard.pipeline.queries import Pipeline, pipeline_of
 from dashboard.ranges import Range, Span, bucket_minutes, resolve
 from lakehouse import event
-
-SHARED_FOR_S = 1.0
-"""Viewers within a second share an answer. Not longer: the shortest refresh is a second."""
 
 MOST_TYPES = 7
 """Event types with a colour of their own; the rest is counted together."""
 LATEST_EVENTS = 20
-TEXT_SHOWN = 200
-"""Characters of a text that a table's cell is given."""
-
-_EXTENT = """
-SELECT (SELECT window_start FROM funnel_windows ORDER BY window_start LIMIT 1) AS first,
-       (SELECT window_end FROM funnel_windows ORDER BY window_start DESC LIMIT 1) AS last
-"""
 
 # Windows that overlap the span: with windows of a day, the last hour lies inside one. No window is longer.
 _WINDOWS = """
@@ -66,35 +57,6 @@ FROM raw_events WHERE event_time >= %(start)s AND event_time < %(end)s
 ORDER BY event_time DESC LIMIT %(most)s
 """
 
-_STREAMS = """
-SELECT stream, state, rows_total, last_batch_rows, last_batch_seconds, watermark, lag_events, lag_seconds,
-       left(error, 2000) AS error, since, updated_at
-FROM pipeline_status ORDER BY stream LIMIT 50
-"""
-
-_FRESHNESS = """
-SELECT now() AS read_at, (SELECT max(event_time) FROM raw_events) AS newest_event,
-       (SELECT max(applied_at) FROM mirror_ledger) AS mirrored_at,
-       (SELECT model_version FROM churn_prediction ORDER BY churn_probability DESC NULLS LAST LIMIT 1) AS scored_by
-"""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A row of ``pipeline_status``."""
-
-    stream: str
-    state: str
-    rows_total: int
-    last_batch_rows: int | None
-    last_batch_seconds: float | None
-    watermark: datetime | None
-    lag_events: int | None
-    lag_seconds: float | None
-    error: str | None
-    since: datetime | None
-    updated_at: datetime
-
 
 @dataclass(frozen=True)
 class Totals:
@@ -104,28 +66,6 @@ class Totals:
     views: int
     carts: int
     purchases: int
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """How the streams do, and how fresh the mirrors are. All times are by the server's clock."""
-
-    read_at: datetime
-    streams: tuple[Stream, ...]
-    newest_event: datetime | None
-    mirrored_at: datetime | None
-    """When the last batch was mirrored."""
-    scored_by: str | None
-    """The churn model that scored the user most at risk; None while nobody is scored."""
-
-    @property
-    def watermark(self) -> datetime | None:
-        """Up to when windows are final."""
-        return max((stream.watermark for stream in self.streams if stream.watermark), default=None)
-
-    @property
-    def reported_at(self) -> datetime | None:
-        return max((stream.updated_at for stream in self.streams), default=None)
 
 
 @dataclass(frozen=True)
@@ -156,29 +96,11 @@ class Now:
 def read_now(dsn: str, choice: Range, custom: Span | None, window_minutes: int) -> Now:
     """One look at the mirrors. Raises dashboard.database.Unavailable and NotMigrated, which are not remembered."""
     with snapshot(dsn) as cursor:
-        pipeline, extent = _pipeline(cursor), _extent(cursor)
+        pipeline, extent = pipeline_of(cursor), extent_of(cursor)
         if extent is None:
             return Now(pipeline, None, None)
         span = resolve(choice, extent, custom)
         return Now(pipeline, extent, _activity(cursor, span, bucket_minutes(span, window_minutes)))
-
-
-@st.cache_data(ttl=SHARED_FOR_S, max_entries=10, show_spinner=False)
-def read_extent(dsn: str) -> Span | None:
-    """From the first window's start to the last one's end; None while there is no data."""
-    with snapshot(dsn) as cursor:
-        return _extent(cursor)
-
-
-def _extent(cursor: Cursor) -> Span | None:
-    (found,) = rows(cursor, _EXTENT)
-    return None if found.first is None else Span(found.first, found.last)
-
-
-def _pipeline(cursor: Cursor) -> Pipeline:
-    (fresh,) = rows(cursor, _FRESHNESS)
-    streams = tuple(Stream(*row) for row in rows(cursor, _STREAMS))
-    return Pipeline(fresh.read_at, streams, fresh.newest_event, fresh.mirrored_at, fresh.scored_by)
 
 
 def _activity(cursor: Cursor, span: Span, minutes: int) -> Activity:

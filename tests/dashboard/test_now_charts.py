@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from dashboard.charts import OPEN_OPACITY, OTHER, events_over_time, funnel
-from dashboard.queries import Activity, Totals
+from dashboard.now.charts import OPEN_OPACITY, OTHER, events_over_time, funnel
+from dashboard.now.queries import Activity, Totals
 from dashboard.ranges import Span
 
 

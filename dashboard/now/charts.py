@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from dashboard.queries import Activity, Totals
+from dashboard.now.queries import Activity, Totals
 from dashboard.words import share, shortened
 from lakehouse import event
 
@@ -16,7 +16,7 @@ OTHER = "other types"
 OPEN_OPACITY = 0.45
 _FUNNEL = (event.VIEW, event.ADD_TO_CART, event.PURCHASE)
 _ANCHOR = datetime(2000, 1, 3, tzinfo=UTC)
-"""A Monday midnight: bars of days and weeks begin there, as in dashboard.queries."""
+"""A Monday midnight: bars of days and weeks begin there, as in dashboard.now.queries."""
 
 
 def events_over_time(activity: Activity, watermark: datetime | None) -> dict[str, Any]:

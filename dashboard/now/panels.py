@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from dashboard import charts
-from dashboard.queries import Activity, Now, Pipeline, Stream
+from dashboard.now import charts
+from dashboard.now.queries import Activity, Now
+from dashboard.pipeline.queries import Pipeline, Stream
 from dashboard.words import age, minutes, moment, share
 from lakehouse.contracts import SIMULATED_MODEL
 
@@ -16,13 +17,6 @@ SILENT_AFTER = timedelta(seconds=30)
 """The streams report every second: one that has not for so long has stopped."""
 
 _MOMENTS: dict[str, Any] = {"format": "YYYY-MM-DD HH:mm:ss", "timezone": "UTC"}
-
-
-def broken(what: str, error: Exception) -> None:
-    """Why there is nothing to see, and what to do about it."""
-    with st.container(border=True):
-        st.markdown(f":red[:material/error:] **{what}**")
-        st.text(str(error))
 
 
 def no_data() -> None:

@@ -1,0 +1,80 @@
+"""What every page is made of: a heading with the refresh's controls, and panels that refresh and fail on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, Final, ParamSpec
+
+import streamlit as st
+
+from dashboard.database import Unavailable
+from lakehouse.endpoints import Endpoints
+from lakehouse.errors import LakehouseError
+from lakehouse.home import Home
+from lakehouse.settings import Settings, load_settings
+
+P = ParamSpec("P")
+LIVE: Final = "live"
+"""The key of the switch, and its name in the page's address."""
+
+
+def page(title: str, body: Callable[[Settings], None]) -> None:
+    """The page ``title``; ``body`` draws its inputs, and its panels with `panel`. Inputs keep their state in the
+    address (``bind="query-params"``), so that a view can be shared."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(title, anchor=False, width="stretch")
+        try:
+            settings = load_settings()
+        except LakehouseError as error:
+            broken("The settings cannot be read.", error)
+            return
+        _controls(settings)
+    body(settings)
+
+
+def panel(settings: Settings, draw: Callable[Concatenate[str, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """``draw(dsn, …)`` now and at each refresh, apart from the rest of the page, whose inputs and scroll stay.
+
+    ``dsn`` is Postgres by the role that can only read. Each run starts anew, so it recovers from whatever was away;
+    what is away is told in its place.
+    """
+
+    def drawn() -> None:
+        try:
+            draw(reader(settings), *args, **kwargs)
+        except Unavailable as error:
+            broken(f"Postgres is away. `lakehouse status` shows what runs. {_again(settings)}", error)
+        except LakehouseError as error:
+            broken(f"There is nothing to read from. {_again(settings)}", error)
+
+    st.fragment(drawn, run_every=settings.dashboard_refresh_s if _live() else None)()
+
+
+def reader(settings: Settings) -> str:
+    """The address of Postgres for the role that can only read; looked up each time: a stack that is started anew may
+    answer elsewhere. Raises LakehouseError where no stack has run."""
+    return Endpoints.load(Home(settings.home)).postgres_reader
+
+
+def broken(what: str, error: Exception) -> None:
+    """Why there is nothing to see, and what to do about it. ``what`` is ours, Markdown; the error is text."""
+    with st.container(border=True):
+        st.markdown(f":red[:material/error:] **{what}**")
+        st.text(str(error))
+
+
+def _controls(settings: Settings) -> None:
+    every = f"every {settings.dashboard_refresh_s:g} s"
+    st.toggle("Live", value=True, key=LIVE, bind="query-params", help=f"The panels refresh by themselves {every}")
+    # A click runs the page again, and that is all it is for.
+    st.button("Refresh", icon=":material/refresh:", type="tertiary", help="Read everything again, now")
+
+
+def _live() -> bool:
+    return bool(st.session_state.get(LIVE, True))
+
+
+def _again(settings: Settings) -> str:
+    if _live():
+        return f"This page tries again every {settings.dashboard_refresh_s:g} s."
+    return "Refresh to try again."

@@ -1,0 +1,1 @@
+"""What the page Now reads and draws."""

@@ -1,0 +1,1 @@
+"""What the page Pipeline reads and draws."""
