@@ -14,10 +14,12 @@ import typer
 
 from benchmarks import backlog as backlog_benchmark
 from benchmarks import backlog_topic, machine
+from benchmarks import detection as detection_benchmark
 from benchmarks import footprint as footprint_benchmark
 from benchmarks import freshness as freshness_benchmark
 from benchmarks import growth as growth_benchmark
 from benchmarks import scoring as scoring_benchmark
+from benchmarks import validation as validation_benchmark
 from benchmarks.report import write
 from benchmarks.results import save
 from lakehouse.errors import LakehouseError
@@ -111,6 +113,61 @@ def backlog(
         else backlog_benchmark.Options(topic, repeats=repeats, only=tuple(filter(None, only.split(","))))
     )
     _measure("backlog", backlog_benchmark.measure, options, quick, results, work)
+
+
+@app.command()
+def detection(
+    clean: Annotated[float, typer.Option(min=30, metavar="S", help="With nothing wrong, before the first fault.")] = (
+        900.0
+    ),
+    rate: Annotated[int, typer.Option(min=1, metavar="N", help="Events/s.")] = 300,
+    only: Annotated[str, typer.Option(metavar="NAME,…", help="Only these faults; default: all.")] = "",
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """How soon the validator finds faults that are injected into a running stack, and that it finds none in clean data.
+
+    Examples:
+
+      python -m benchmarks detection
+      python -m benchmarks detection --clean 60 --only "duplicates,type flood"
+    """
+    faults = tuple(filter(None, (name.strip() for name in only.split(","))))
+    known = [fault.name for fault in detection_benchmark.FAULTS]
+    if unknown := set(faults) - set(known):
+        raise LakehouseError(f"there is no fault {sorted(unknown)[0]!r}; there are {', '.join(known)}")
+    options = detection_benchmark.Options(clean_s=clean, rate=rate, users=50 * rate, faults=faults)
+    _measure(
+        "detection", detection_benchmark.measure, detection_benchmark.QUICK if quick else options, quick, results, work
+    )
+
+
+@app.command()
+def validation(
+    seconds: Annotated[float, typer.Option(min=5, metavar="S", help="Measured in each run.")] = 60.0,
+    warm_up: Annotated[float, typer.Option(min=0, metavar="S", help="Before it; counts nowhere.")] = 90.0,
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each arrangement.")] = 2,
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """What the validator costs the stream: freshness and throughput with it, without it, and behind a gate.
+
+    Examples:
+
+      python -m benchmarks validation
+      python -m benchmarks validation --repeats 1
+    """
+    options = validation_benchmark.Options(seconds=seconds, warm_up_s=warm_up, repeats=repeats)
+    _measure(
+        "validation",
+        validation_benchmark.measure,
+        validation_benchmark.QUICK if quick else options,
+        quick,
+        results,
+        work,
+    )
 
 
 @app.command()
@@ -219,6 +276,8 @@ def everything(
         ("backlog", backlog_benchmark.measure, backlog_benchmark.Options(), backlog_benchmark.QUICK),
         ("growth", growth_benchmark.measure, growth_benchmark.Options(), growth_benchmark.QUICK),
         ("scoring", scoring_benchmark.measure, scoring_benchmark.Options(), scoring_benchmark.QUICK),
+        ("detection", detection_benchmark.measure, detection_benchmark.Options(), detection_benchmark.QUICK),
+        ("validation", validation_benchmark.measure, validation_benchmark.Options(), validation_benchmark.QUICK),
         ("footprint", footprint_benchmark.measure, footprint_benchmark.Options(), footprint_benchmark.QUICK),
     ):
         try:

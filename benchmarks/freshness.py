@@ -104,13 +104,36 @@ def measure(options: Options, settings: Settings, work: Path, say: Callable[[str
     rates: list[AtRate] = []
     pause: Pause | None = None
     for rate in options.rates:
-        with fresh_home(work, f"freshness-{rate}") as home, running(home) as stack:
-            say(f"{rate:,} events/s: warming up for {options.warm_up_s:g} s, then {options.seconds:g} s")
-            at_rate, paused = _at_rate(stack, rate, options, settings, say)
-        say(f"{rate:,} events/s: {_in_words(at_rate)}")
-        rates.append(at_rate)
+        found, paused = _on_stack(options, rate, settings, work, say, {})
+        say(f"{rate:,} events/s: {in_words(found)}")
+        rates.append(found)
         pause = paused or pause
     return Freshness(SEND_EVERY_S, TABLE_OF_PAUSE, tuple(rates), pause)
+
+
+def at_rate(
+    options: Options,
+    rate: int,
+    settings: Settings,
+    work: Path,
+    say: Callable[[str], None],
+    variables: Mapping[str, str],
+) -> AtRate:
+    """One rate, on a fresh stack that these ``variables`` set up."""
+    return _on_stack(options, rate, settings, work, say, variables)[0]
+
+
+def _on_stack(
+    options: Options,
+    rate: int,
+    settings: Settings,
+    work: Path,
+    say: Callable[[str], None],
+    variables: Mapping[str, str],
+) -> tuple[AtRate, Pause | None]:
+    with fresh_home(work, f"freshness-{rate}") as home, running(home, variables) as stack:
+        say(f"{rate:,} events/s: warming up for {options.warm_up_s:g} s, then {options.seconds:g} s")
+        return _at_rate(stack, rate, options, settings, say)
 
 
 def _at_rate(
@@ -133,7 +156,7 @@ def _at_rate(
         stopped_at = resumed_at = ended
         if options.pause_s and rate == options.pause_at:
             say(f"{rate:,} events/s: the writer is stopped for {options.pause_s:g} s")
-            with _stopped(stack):
+            with stopped(stack):
                 stopped_at = time.monotonic()
                 prober.wait_until(stopped_at + options.pause_s)
             resumed_at = time.monotonic()
@@ -141,7 +164,7 @@ def _at_rate(
         prober.stop_sending()
         sent = generator.stop()
         prober.wait_for(prober.probes, options.drain_limit_s)
-    at_rate = AtRate(
+    found = AtRate(
         events_per_second=rate,
         sent_per_second=round(sent.per_second, 1),
         users=users,
@@ -155,14 +178,14 @@ def _at_rate(
         stages=stages.summary(),
         usage=samples.usage(),
     )
-    before = at_rate.latency_s[TABLE_OF_PAUSE]
+    before = found.latency_s[TABLE_OF_PAUSE]
     if resumed_at == ended or before is None:
-        return at_rate, None
+        return found, None
     later = [probe for probe in prober.probes if probe.sent >= stopped_at]
     held_up = [probe for probe in later if probe.sent < resumed_at]
     normal_s = before.p50 * NORMAL_FACTOR
     recovered = recovered_after_s(later, TABLE_OF_PAUSE, resumed_at, normal_s)
-    return at_rate, Pause(
+    return found, Pause(
         events_per_second=rate,
         paused_s=round(resumed_at - stopped_at, 1),
         p50_before_s=before.p50,
@@ -176,7 +199,8 @@ def _at_rate(
     )
 
 
-def _in_words(at_rate: AtRate) -> str:
+def in_words(at_rate: AtRate) -> str:
+    """The percentiles of each table."""
     return "; ".join(
         f"{table} {'none came' if p is None else f'p50 {p.p50:.2f} s, p95 {p.p95:.2f} s, p99 {p.p99:.2f} s'}"
         for table, p in at_rate.latency_s.items()
@@ -190,7 +214,7 @@ def _drift_s(probes: Sequence[Probe], table: str) -> float | None:
 
 
 @contextmanager
-def _stopped(stack: Stack) -> Iterator[None]:
+def stopped(stack: Stack) -> Iterator[None]:
     """The writer and all its children stand still within the block."""
     writer = psutil.Process(stack.pids()["writer"])
     processes = [writer, *writer.children(recursive=True)]

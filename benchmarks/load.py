@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
+from benchmarks.wrong import WRONGS
 from lakehouse.settings import load_settings
 from producer.client import ConfluentSender
 from producer.produce import config_of
@@ -33,6 +34,7 @@ class Sent:
     """What a load has sent."""
 
     events: int
+    """As simulated, before anything went wrong with them."""
     seconds: float
     processor_seconds: float
 
@@ -58,9 +60,13 @@ class Load:
 
 
 @contextmanager
-def load(bootstrap: str, topic: str, rate: int, users: int) -> Iterator[Load]:
-    """Sends ``rate`` events/s of ``users`` users to HOST:PORT ``bootstrap`` until it is stopped."""
-    command = [sys.executable, "-m", "benchmarks.load", bootstrap, topic, str(rate), str(users)]
+def load(bootstrap: str, topic: str, rate: int, users: int, seed: int = 0, wrong: str = "") -> Iterator[Load]:
+    """Sends ``rate`` events/s of ``users`` users to HOST:PORT ``bootstrap`` until it is stopped.
+
+    ``wrong`` names what becomes of each message, of `benchmarks.wrong.WRONGS`. Loads of one topic that follow each
+    other have seeds of their own, else their events are one another's.
+    """
+    command = [sys.executable, "-m", "benchmarks.load", bootstrap, topic, str(rate), str(users), str(seed), wrong]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield Load(process)
@@ -70,12 +76,13 @@ def load(bootstrap: str, topic: str, rate: int, users: int) -> Iterator[Load]:
         process.wait()
 
 
-def main(bootstrap: str, topic: str, rate: int, users: int) -> None:
+def main(bootstrap: str, topic: str, rate: int, users: int, seed: int, wrong: str) -> None:
     settings = load_settings(simulator_users=users)
+    becomes = WRONGS.get(wrong)
     sender = ConfluentSender(bootstrap, topic)
     with stop_on(signal.SIGTERM, signal.SIGINT) as stop:
         start = datetime.now(UTC) + LEAD_IN
-        events = simulate(config_of(settings, rate=rate, start=start))
+        events = simulate(config_of(settings, rate=rate, start=start, seed=seed))
         stop.sleep((start - datetime.now(UTC)).total_seconds())
         began = time.monotonic()
         sent = 0
@@ -84,7 +91,8 @@ def main(bootstrap: str, topic: str, rate: int, users: int) -> None:
                 time.sleep(max(ahead, TICK_S))
             if stop.is_set():
                 break
-            sender.send(event.key, event.value)
+            for value in [event.value] if becomes is None else becomes(sent, event.value):
+                sender.send(event.key, value)
             sent += 1
         seconds = time.monotonic() - began
         sender.flush()
@@ -92,4 +100,4 @@ def main(bootstrap: str, topic: str, rate: int, users: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])

@@ -9,7 +9,7 @@ from typing import Any, Final
 from benchmarks import markdown as md
 from benchmarks.plot import plot
 from benchmarks.results import FORMAT
-from benchmarks.sections import backlog, footprint, freshness, growth, scoring
+from benchmarks.sections import backlog, detection, footprint, freshness, growth, scoring, validation
 from lakehouse.errors import LakehouseError
 
 Document = dict[str, Any]
@@ -20,6 +20,8 @@ SECTIONS: Final = {
     "backlog": backlog.section,
     "growth": growth.section,
     "scoring": scoring.section,
+    "detection": detection.section,
+    "validation": validation.section,
     "footprint": footprint.section,
 }
 """In the report's order."""

@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ class Stack:
     """The stack under ``home``; free ports, no simulator, all other settings as the environment has them."""
 
     home: Home
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Variables that differ from the environment's."""
 
     @property
     def environment(self) -> dict[str, str]:
         ports = {f"LAKEHOUSE_{name}_PORT": "0" for name in ("KAFKA", "POSTGRES", "API", "DASHBOARD", "QUALITY")}
-        return {**os.environ, **ports, "LAKEHOUSE_HOME": str(self.home.root)}
+        return {**os.environ, **ports, **self.settings, "LAKEHOUSE_HOME": str(self.home.root)}
 
     @property
     def endpoints(self) -> Endpoints:
@@ -96,9 +98,9 @@ def fresh_home(work: Path, name: str) -> Iterator[Home]:
 
 
 @contextmanager
-def running(home: Home) -> Iterator[Stack]:
-    """The stack under ``home``, stopped at the end whatever happens."""
-    stack = Stack(home)
+def running(home: Home, settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """The stack under ``home``, stopped at the end whatever happens; ``settings`` are variables."""
+    stack = Stack(home, settings or {})
     try:
         stack.up()
         yield stack

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from lakehouse.cli_options import HomeOption, JsonOption, settings_for
+from lakehouse.errors import LakehouseError
+from lakehouse.home import Home
 
 
 class Format(StrEnum):
@@ -33,9 +35,16 @@ def drain(
       lakehouse produce --events 10000 && lakehouse drain
       lakehouse drain --timeout 60
     """
+    from lakehouse.embedded.services import stack_runs
     from lakehouse.sessions import writer_for
 
-    with writer_for(settings_for(home)) as run:
+    settings = settings_for(home)
+    if settings.quality_gates and not stack_runs(Home(settings.home)):
+        raise LakehouseError(
+            f"drain: nothing goes past the gate of {', '.join(settings.quality_gates)} until the validator has judged "
+            "it, and no validator runs; start the stack with `lakehouse up`, or unset LAKEHOUSE_QUALITY_GATES"
+        )
+    with writer_for(settings) as run:
         done = run("drain", {"timeout_s": timeout})
     typer.echo(
         json_format.dumps(done) if json else f"drained: {done['events']:,} events in bronze, {done['seconds']:g} s"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Gatekeeper:
     standing: Standing = field(default_factory=Standing)
     _alike: dict[str, tuple[tuple[int, int], int]] = field(default_factory=dict)
     """For each table the versions, judged and newest, that its position was last found for."""
+    _forgot_on: date | None = None
+    """The day (UTC) on which old verdicts were last looked for."""
 
     def open(self) -> None:
         """Reads how the tables stand; called once, before the first round."""
@@ -153,6 +155,28 @@ class Gatekeeper:
         )
         self.store.append(Q, rows, account)
         self.standing = standing
+        self._forget(account)
+
+    def _forget(self, account: Commit) -> None:
+        """Deletes the verdicts of days that are not kept any more, but for those that still halt; looked at daily.
+
+        The commit says of the tables what the one before it said, since the newest one is what a restart reads.
+        """
+        today = utc_now().date()
+        if self._forgot_on == today:
+            return
+        self._forgot_on = today
+        oldest = today - timedelta(days=self.store.settings.quality_days)
+        days = {date.fromisoformat(each[Q.run_date]) for each in self.store.at_head(Q).partitions()}
+        if not any(day < oldest for day in days):
+            return
+        halted = ", ".join("'" + run_id.replace("'", "''") + "'" for run_id in account.halted or ())
+        but = f" AND {Q.run_id} NOT IN ({halted})" if halted else ""
+        self.store.delete(
+            Q,
+            lambda dialect: f"{Q.run_date} < {dialect.date(oldest)}{but}",
+            replace(account, batch_id=self.store.version(Q), rows_in=0),
+        )
 
     def decide(self, run_ids: Sequence[str], decision: str, note: str | None) -> None:
         """Appends a decision about each of these runs to `quality.decisions`, and lets go on what they had halted."""

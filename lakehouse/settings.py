@@ -178,7 +178,7 @@ class Settings(BaseSettings):
         None,
         description="Command run for each alarm and halt, without a shell; it reads them as JSON from its input.",
     )
-    quality_days: int = Field(30, ge=1, description="Days that Postgres keeps verdicts.")
+    quality_days: int = Field(30, ge=1, description="Days that verdicts are kept, in Delta and in Postgres.")
     quality_port: Port = Field(8502, description="Port of Great Expectations' Data Docs; 0 picks a free one.")
 
     # Simulator (lakehouse up, lakehouse produce)

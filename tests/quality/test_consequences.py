@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from lakehouse.contracts import BronzeEvents, FunnelSummary, SilverEvents, Table
+from lakehouse.contracts import BronzeEvents, FunnelSummary, QualityResults, SilverEvents, Table
 from lakehouse.drain import Arrival
 from lakehouse.errors import LakehouseError
 from lakehouse.gatekeeper import Gatekeeper, after
@@ -66,11 +66,13 @@ class Kept:
     def why(self, name: str) -> str | None:
         return self.gatekeeper.obstacle(self.stages[name], self.lake.stages)
 
-    def judge(self, first: int, last: int, table: str = SILVER, **severities: Severity) -> str:
+    def judge(
+        self, first: int, last: int, table: str = SILVER, at: datetime | None = None, **severities: Severity
+    ) -> str:
         """Records the run on these versions, with what it found not to be met; returns its id."""
         verdicts = [Verdict(name, "type", None, each, "Why.", False, 1, 1) for name, each in severities.items()]
         verdicts.append(Verdict("met", "type", None, Severity.halt, "Why.", True))
-        run = Run(followed(table, first, last), table, "new", first, last, 1, utc_now(), 0.1, verdicts)
+        run = Run(followed(table, first, last), table, "new", first, last, 1, at or utc_now(), 0.1, verdicts)
         self.record(run)
         return run.run_id
 
@@ -131,6 +133,28 @@ def test_a_halt_stops_what_comes_after_its_table_until_someone_accepts_it(kept: 
 
     shop.reopen()
     assert shop.gatekeeper.standing.halts == ()
+
+
+def test_verdicts_are_kept_for_a_number_of_days_and_those_that_halt_until_someone_decides(
+    kept: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = kept(quality_days=30)
+    for minute in range(3):
+        lake.view(minute)
+    a_while_ago = datetime.now(UTC) - timedelta(days=40)
+    monkeypatch.setattr("lakehouse.gatekeeper.utc_now", lambda: a_while_ago)
+    halted = lake.judge(0, 1, bad=Severity.halt, at=a_while_ago)
+    lake.judge(2, 2, at=a_while_ago)
+
+    monkeypatch.undo()
+    lake.reopen()
+    new = lake.judge(3, 3)
+
+    verdicts = lake.lake.store.scan(QualityResults).collect()
+    assert set(verdicts[QualityResults.run_id]) == {halted, new}
+    lake.reopen()
+    assert lake.gatekeeper.standing.validated == {SILVER: 3}
+    assert [halt.run_id for halt in lake.gatekeeper.standing.halts] == [halted]
 
 
 def test_what_alarms_stops_nothing(kept: Callable[..., Kept]) -> None:

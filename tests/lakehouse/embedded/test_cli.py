@@ -81,6 +81,15 @@ def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
     assert run.stderr.count("\n") == 1
 
 
+def test_who_drains_past_a_gate_that_nobody_opens_is_told_at_once(tmp_path: Path) -> None:
+    run = lakehouse("drain", cwd=tmp_path, LAKEHOUSE_QUALITY_GATES="silver.events")
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("lakehouse: drain: nothing goes past the gate of silver.events until")
+    assert "start the stack with `lakehouse up`" in run.stderr
+    assert not (tmp_path / ".lakehouse" / "postgres").exists()
+
+
 def test_a_bug_is_one_line_that_says_where_its_traceback_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
