@@ -142,7 +142,7 @@ class Run:
         for goal in options["commits"]:
             began = time.perf_counter()
             for table in TABLES:
-                lengthen_log(self._home.table(table.name), goal)
+                lengthen_log(self._home.table(table.name), goal, self._settings.time_travel_hours * 3600)
             grown_s, began = time.perf_counter() - began, time.perf_counter()
             with self._opened() as writer:
                 open_s = time.perf_counter() - began
@@ -169,22 +169,30 @@ class Run:
             )
 
 
-def lengthen_log(path: Path, versions: int) -> None:
-    """Brings the table's log to ``versions`` versions by entries that change nothing, and makes a checkpoint.
+def lengthen_log(path: Path, versions: int, horizon_s: float) -> None:
+    """Brings the table's log to ``versions`` versions by entries that change nothing, and makes two checkpoints.
 
     As many micro-batches would take days. Each says of itself what the newest real one said, so that the table's
     account stays what it is, and is dated as if one had been made every 1.5 s until now, so that upkeep takes the old
-    ones for as old as they would be.
+    ones for as old as they would be. One checkpoint stands at the newest version and one where the last ``horizon_s``
+    begin: the writer's own would be as near to it, and clean-up removes what lies before it.
     """
     newest = DeltaTable(str(path)).version()
     log, now = path / "_delta_log", time.time()
     info = _commit_info(log / f"{newest:020}.json")
+
+    def made_at(number: int) -> float:
+        return now - (versions - number) * COMMIT_EVERY_S
+
+    at_horizon = versions - int(horizon_s / COMMIT_EVERY_S) - 1
     for number in range(newest + 1, versions):
-        at = now - (versions - number) * COMMIT_EVERY_S
         entry = log / f"{number:020}.json"
-        entry.write_text(json.dumps({"commitInfo": info | {"timestamp": int(at * 1000)}}) + "\n")
-        os.utime(entry, (at, at))
-    DeltaTable(str(path)).create_checkpoint()
+        entry.write_text(json.dumps({"commitInfo": info | {"timestamp": int(made_at(number) * 1000)}}) + "\n")
+        os.utime(entry, (made_at(number), made_at(number)))
+        if number in (at_horizon, versions - 1):
+            DeltaTable(str(path)).create_checkpoint()
+            checkpoint = log / f"{number:020}.checkpoint.parquet"
+            os.utime(checkpoint, (made_at(number), made_at(number)))
 
 
 def _commit_info(entry: Path) -> dict[str, Any]:
