@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import psycopg2
 
-from benchmarks.load import load
+from benchmarks.load import Load, load
 from benchmarks.stack import Stack, fresh_home, running
 from lakehouse.settings import Settings
 from lakehouse.topic import ensure_topic
@@ -34,8 +34,7 @@ class Fault:
     table: str
     expectation: str
     wrong: str | None = None
-    """Of `benchmarks.wrong.WRONGS`, what becomes of each message; None where nothing is sent, or all is as it was."""
-    sends: bool = True
+    """Of `benchmarks.wrong.WRONGS`, what becomes of each message; None where all is sent as it was."""
     truncates: str | None = None
     """The mirror that loses the rows of its newest day."""
 
@@ -61,7 +60,7 @@ FAULTS: Final = (
         "clocks_are_not_ahead",
         "clock ahead",
     ),
-    Fault("dead producer", "nothing is sent", "bronze.user_events", "messages_come", sends=False),
+    Fault("dead producer", "nothing is sent", "bronze.user_events", "messages_come", "silence"),
     Fault(
         "lost partition",
         "a day's partition of the mirror is emptied",
@@ -83,8 +82,8 @@ class Options:
     """Of the events before, which say what is usual."""
     clean_s: float = 900.0
     """So long nothing is wrong, and nothing is to be found."""
-    between_s: float = 45.0
-    """Least time without a fault between two of them."""
+    between_s: float = 75.0
+    """Least time without a fault between two of them: two looks of the validator."""
     limit_s: float = 600.0
     """Longest wait for a finding, and for it to be over."""
     freshness_minutes: float = 2.0
@@ -153,23 +152,20 @@ def measure(options: Options, settings: Settings, work: Path, say: Callable[[str
     with fresh_home(work, "detection") as home, running(home, own) as stack:
         say(f"{_history(stack, options, settings):,} events of the {options.history_hours:g} hours before")
         stack.drain(DRAIN_LIMIT_S)
-        loads = _Loads(stack, options, settings)
-        began = datetime.now(UTC)
-        with loads.sending():
+        with load(stack.endpoints.kafka, settings.topic, options.rate, options.users) as generator:
+            began = datetime.now(UTC)
             say(f"{options.clean_s:g} s with nothing wrong")
             time.sleep(options.clean_s)
-            clean_events = loads.stop()
-        found = _findings(stack, began)
-        runs, rows, verdicts = _judged(stack, began)
-        for each in found:
-            say(f"{each.severity}: {each} {each.observed or ''}")
-        detected = []
-        for fault in faults:
-            with loads.sending():
-                _wait_for_quiet(stack, fault, options)
-                loads.stop()
-            detected.append(_inject(stack, fault, loads, options))
-            say(f"{fault.name}: {_in_words(detected[-1])}")
+            found = _findings(stack, began)
+            clean_events = _events(stack)
+            runs, rows, verdicts = _judged(stack, began)
+            for each in found:
+                say(f"{each.severity}: {each} {each.observed or ''}")
+            detected = []
+            for fault in faults:
+                _wait_for_quiet(stack, options, say)
+                detected.append(_inject(stack, fault, generator, options))
+                say(f"{fault.name}: {_in_words(detected[-1])}")
     return Detection(
         clean_s=options.clean_s,
         clean_events=clean_events,
@@ -180,26 +176,6 @@ def measure(options: Options, settings: Settings, work: Path, say: Callable[[str
         warnings=_names(each for each in found if each.severity == "warn"),
         faults=tuple(detected),
     )
-
-
-class _Loads:
-    """One load at a time, each of a seed of its own."""
-
-    def __init__(self, stack: Stack, options: Options, settings: Settings) -> None:
-        self._stack, self._options, self._settings = stack, options, settings
-        self._seed = 0
-
-    @contextmanager
-    def sending(self, wrong: str = "") -> Iterator[None]:
-        """A load runs within the block."""
-        self._seed += 1
-        bootstrap, options = self._stack.endpoints.kafka, self._options
-        with load(bootstrap, self._settings.topic, options.rate, options.users, self._seed, wrong) as self._load:
-            yield
-
-    def stop(self) -> int:
-        """Events sent."""
-        return self._load.stop().events
 
 
 def _history(stack: Stack, options: Options, settings: Settings) -> int:
@@ -222,16 +198,15 @@ def _history(stack: Stack, options: Options, settings: Settings) -> int:
     return count
 
 
-def _inject(stack: Stack, fault: Fault, loads: _Loads, options: Options) -> Detected:
+def _inject(stack: Stack, fault: Fault, generator: Load, options: Options) -> Detected:
     """From the moment at which the fault begins until it is found, or the limit."""
-    if not fault.sends:
+    if fault.truncates:
+        _truncate_newest_day(stack, fault.truncates)
+    generator.becomes(fault.wrong or "")
+    try:
         return _await(stack, fault, options)
-    with loads.sending(fault.wrong or ""):
-        if fault.truncates:
-            _truncate_newest_day(stack, fault.truncates)
-        else:
-            _wait_for_rows(stack, options)
-        return _await(stack, fault, options)
+    finally:
+        generator.becomes("")
 
 
 def _await(stack: Stack, fault: Fault, options: Options) -> Detected:
@@ -257,33 +232,20 @@ def _await(stack: Stack, fault: Fault, options: Options) -> Detected:
     return Detected(fault.name, fault.what, fault.table, fault.expectation, None, None, None, None, missed)
 
 
-def _wait_for_rows(stack: Stack, options: Options) -> None:
-    """Until the load of which this is the beginning has come: it takes some seconds to start."""
-    before, deadline = _events(stack), time.monotonic() + options.limit_s
-    while _events(stack) == before and time.monotonic() < deadline:
-        time.sleep(POLL_S / 5)
-
-
 def _events(stack: Stack) -> int:
     return int(stack.writer().get("tables", {}).get("bronze.user_events", 0))
 
 
-def _wait_for_quiet(stack: Stack, fault: Fault, options: Options) -> None:
-    """Until a run that began a while after the fault before has met what this one is to break."""
-    since = datetime.now(UTC)
+def _wait_for_quiet(stack: Stack, options: Options, say: Callable[[str], None]) -> None:
+    """Until every table was judged anew since the fault before was over, and nothing alarms or halts."""
     deadline = time.monotonic() + options.limit_s
     time.sleep(options.between_s)
-    query = (
-        "SELECT bool_and(success) FROM quality_results WHERE table_name = %s AND expectation = %s AND run_id = "
-        "(SELECT run_id FROM quality_results WHERE table_name = %s AND expectation = %s AND started_at >= %s "
-        "ORDER BY started_at DESC LIMIT 1)"
-    )
-    names = (fault.table, fault.expectation)
     while time.monotonic() < deadline:
-        ((met,),) = _rows(stack, query, (*names, *names, since))
-        if met:
+        alarms = stack.writer().get("alarms", [])
+        if not alarms:
             return
         time.sleep(POLL_S)
+    say(f"not over after {options.limit_s:g} s: {'; '.join(alarms)}")
 
 
 def _truncate_newest_day(stack: Stack, mirror: str) -> None:

@@ -1,5 +1,6 @@
 """``python -m benchmarks.load``: simulated events at a steady rate, from a process of its own, until SIGTERM.
 
+A line on its input names what goes wrong with them from then on, of `benchmarks.wrong.WRONGS`; an empty one, nothing.
 Ends with one JSON line: what was sent, and the processor time that sending it took from the stack beside it.
 """
 
@@ -9,6 +10,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +52,12 @@ class Load:
         self._process = process
         self.pid = process.pid
 
+    def becomes(self, wrong: str) -> None:
+        """What goes wrong with the messages from now on; an empty text for nothing."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{wrong}\n")
+        self._process.stdin.flush()
+
     def stop(self) -> Sent:
         """Ends it when all that it has sent is in the broker."""
         self._process.send_signal(signal.SIGTERM)
@@ -60,14 +68,11 @@ class Load:
 
 
 @contextmanager
-def load(bootstrap: str, topic: str, rate: int, users: int, seed: int = 0, wrong: str = "") -> Iterator[Load]:
-    """Sends ``rate`` events/s of ``users`` users to HOST:PORT ``bootstrap`` until it is stopped.
-
-    ``wrong`` names what becomes of each message, of `benchmarks.wrong.WRONGS`. Loads of one topic that follow each
-    other have seeds of their own, else their events are one another's.
-    """
-    command = [sys.executable, "-m", "benchmarks.load", bootstrap, topic, str(rate), str(users), str(seed), wrong]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def load(bootstrap: str, topic: str, rate: int, users: int) -> Iterator[Load]:
+    """Sends ``rate`` events/s of ``users`` users to HOST:PORT ``bootstrap`` until it is stopped."""
+    command = [sys.executable, "-m", "benchmarks.load", bootstrap, topic, str(rate), str(users)]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     try:
         yield Load(process)
     finally:
@@ -76,13 +81,20 @@ def load(bootstrap: str, topic: str, rate: int, users: int, seed: int = 0, wrong
         process.wait()
 
 
-def main(bootstrap: str, topic: str, rate: int, users: int, seed: int, wrong: str) -> None:
+def main(bootstrap: str, topic: str, rate: int, users: int) -> None:
     settings = load_settings(simulator_users=users)
-    becomes = WRONGS.get(wrong)
+    wrong = ""
+
+    def listen() -> None:
+        nonlocal wrong
+        for line in sys.stdin:
+            wrong = line.strip()
+
+    threading.Thread(target=listen, daemon=True).start()
     sender = ConfluentSender(bootstrap, topic)
     with stop_on(signal.SIGTERM, signal.SIGINT) as stop:
         start = datetime.now(UTC) + LEAD_IN
-        events = simulate(config_of(settings, rate=rate, start=start, seed=seed))
+        events = simulate(config_of(settings, rate=rate, start=start))
         stop.sleep((start - datetime.now(UTC)).total_seconds())
         began = time.monotonic()
         sent = 0
@@ -91,7 +103,7 @@ def main(bootstrap: str, topic: str, rate: int, users: int, seed: int, wrong: st
                 time.sleep(max(ahead, TICK_S))
             if stop.is_set():
                 break
-            for value in [event.value] if becomes is None else becomes(sent, event.value):
+            for value in WRONGS[wrong](sent, event.value) if wrong else [event.value]:
                 sender.send(event.key, value)
             sent += 1
         seconds = time.monotonic() - began
@@ -100,4 +112,4 @@ def main(bootstrap: str, topic: str, rate: int, users: int, seed: int, wrong: st
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

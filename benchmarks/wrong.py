@@ -56,6 +56,11 @@ def _clock_ahead(number: int, value: bytes) -> list[bytes]:
     return [_changed(value, {event.TIMESTAMP: iso_z(moment + AHEAD)})]
 
 
+def _silence(_: int, __: bytes) -> list[bytes]:
+    """Nothing is sent."""
+    return []
+
+
 WRONGS: Final[Mapping[str, Wrong]] = {
     "users lost": _users_lost,
     "prices lost": _prices_lost,
@@ -63,6 +68,7 @@ WRONGS: Final[Mapping[str, Wrong]] = {
     "flood": _flood,
     "no carts": _no_carts,
     "clock ahead": _clock_ahead,
+    "silence": _silence,
 }
 
 

@@ -32,13 +32,46 @@ BEFORE: Mapping[type[Table], type[Table]] = {
 }
 """The table that a table is made from, where its commits name the version that is in it."""
 
-MADE_OF: Mapping[type[Table], tuple[type[Table], Mapping[str, str]]] = {
-    SilverDuplicates: (SilverEvents, {"event_id": "event_id", "event_time": "event_time"}),
-    FunnelSummary: (SilverEvents, {"user_id": "user_id", "event_time": "last_event_time"}),
-    UserDays: (SilverEvents, {"user_id": "user_id", "event_time": "last_event_time"}),
-    ChurnFeatures: (UserDays, {"user_id": "user_id", "last_event_time": "last_event_time"}),
+
+@dataclass(frozen=True)
+class Origin:
+    """By what a row is found in the table that it is made of."""
+
+    table: type[Table]
+    columns: Mapping[str, pl.Expr]
+    """For each column there what it has to be, of the row."""
+    at_least: Mapping[str, pl.Expr] = field(default_factory=dict)
+    """So too, but there it may be more: the table goes on, and its row is replaced while this one is judged."""
+
+
+MADE_OF: Mapping[type[Table], Origin] = {
+    SilverDuplicates: Origin(
+        SilverEvents,
+        {
+            SilverEvents.event_id: pl.col(SilverDuplicates.event_id),
+            SilverEvents.event_time: pl.col(SilverDuplicates.event_time),
+        },
+    ),
+    FunnelSummary: Origin(
+        SilverEvents,
+        {
+            SilverEvents.user_id: pl.col(FunnelSummary.user_id),
+            SilverEvents.event_time: pl.col(FunnelSummary.last_event_time),
+        },
+    ),
+    UserDays: Origin(
+        SilverEvents,
+        {SilverEvents.user_id: pl.col(UserDays.user_id), SilverEvents.event_time: pl.col(UserDays.last_event_time)},
+    ),
+    ChurnFeatures: Origin(
+        UserDays,
+        {
+            UserDays.user_id: pl.col(ChurnFeatures.user_id),
+            UserDays.date: pl.col(ChurnFeatures.last_event_time).dt.date(),
+        },
+        {UserDays.last_event_time: pl.col(ChurnFeatures.last_event_time)},
+    ),
 }
-"""By which columns a row is found in the table that it is made of: there, and here."""
 
 DAYS: Mapping[type[Table], str] = {
     FunnelSummary: FunnelSummary.window_date,
@@ -200,13 +233,13 @@ class Gathering:
         """The keys of rows that are not found in the table that they are made of, as it is now."""
         if self.table not in MADE_OF:
             return None
-        before, columns = MADE_OF[self.table]
-        there = self._reader(before).near(rows, columns).select(*columns).unique()
-        key = [str(column) for column in self.table.key]
-        return (
-            rows.lazy()
-            .join(there, left_on=list(columns.values()), right_on=list(columns), how="anti")
-            .select(key)
-            .head(1_000)
-            .collect(engine="streaming")
-        )
+        origin, key = MADE_OF[self.table], [str(column) for column in self.table.key]
+        wanted = {**origin.columns, **origin.at_least}
+        asked = rows.select(*(what.alias(f"asked.{name}") for name, what in wanted.items()), *key).with_row_index()
+        columns = {name: f"asked.{name}" for name in origin.columns}
+        there = self._reader(origin.table).near(asked, columns).select(*wanted).unique()
+        found = asked.lazy().join(there, left_on=list(columns.values()), right_on=list(columns))
+        if origin.at_least:
+            found = found.filter(*(pl.col(name) >= pl.col(f"asked.{name}") for name in origin.at_least))
+        unknown = asked.lazy().join(found, on="index", how="anti")
+        return unknown.select(key).head(1_000).collect(engine="streaming")

@@ -205,6 +205,8 @@ class TableReader:
         for name, bounds in ranges.items():
             if f"min.{name}" in files.columns:
                 files = files.filter(_overlaps(name, bounds).fill_null(value=True))
+            elif f"partition.{name}" in files.columns:
+                files = files.filter(_within(f"partition.{name}", bounds))
         rows_near = self._scan([self.file(path) for path in files["path"].sort()])
         return rows_near.filter(*(_within(name, bounds) for name, bounds in ranges.items())) if ranges else rows_near
 

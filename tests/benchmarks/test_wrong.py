@@ -54,7 +54,7 @@ def test_one_clock_in_ten_is_ahead() -> None:
 @pytest.mark.parametrize("name", WRONGS)
 @pytest.mark.parametrize("broken", [b"{", b"\xff", b"[]", b'{"timestamp": 7}', b'{"timestamp": "soon"}'])
 def test_a_message_that_was_broken_before_comes_all_the_same(name: str, broken: bytes) -> None:
-    assert WRONGS[name](1, broken)[0] == broken
+    assert WRONGS[name](1, broken)[:1] == ([] if name == "silence" else [broken])
 
 
 def test_every_wrong_is_a_fault_that_is_injected() -> None:

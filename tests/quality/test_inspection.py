@@ -13,7 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lakehouse.commits import Commit
-from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverDuplicates, SilverEvents, UserDays
+from lakehouse.contracts import ChurnFeatures, FunnelSummary, FunnelWindows, SilverDuplicates, SilverEvents, UserDays
 from lakehouse.frames import conform, to_arrow
 from lakehouse.settings import Settings
 from quality.facts import Facts
@@ -117,6 +117,28 @@ def test_a_user_that_silver_does_not_know_is_found(lake: Lake, inspector: Inspec
     found = {verdict.expectation: verdict for verdict in run.failed(Severity.halt)}
     (example,) = found["rows_are_known_to_the_layer_before"].examples
     assert example["user_id"] == "ghost"
+
+
+def test_a_user_who_acted_again_while_the_features_were_judged_is_known(lake: Lake, inspector: Inspector) -> None:
+    lake.bring(*FEW)
+    lake.receive(message("view", at("10:30")))
+    for stage in lake.stages[:-1]:  # ann's day has gone on, her features have not
+        stage.run()
+    assert failures(inspector, ["gold.churn_features"]) == set()
+
+
+def test_features_of_a_day_that_no_user_has_are_found(lake: Lake, inspector: Inspector) -> None:
+    lake.bring(*FEW)
+    features = lake.store.scan(ChurnFeatures).filter(pl.col(ChurnFeatures.user_id) == "bob").collect()
+    later = pl.col(ChurnFeatures.last_event_time)
+    for number, (user, moment) in enumerate([("eve", later), ("bob", later + timedelta(minutes=30))]):
+        strange = features.with_columns(pl.lit(user).alias(ChurnFeatures.user_id), moment)
+        lake.store.append(ChurnFeatures, to_arrow(strange), Commit("test", 0, 9 + number, source_version=1))
+
+    run = inspector.new("gold.churn_features", 0, lake.store.version(ChurnFeatures))
+
+    found = next(v for v in run.verdicts if v.expectation == "rows_are_known_to_the_layer_before")
+    assert {example["user_id"] for example in found.examples} == {"eve", "bob"}
 
 
 def test_a_copy_of_an_event_that_is_nowhere_is_found(lake: Lake, inspector: Inspector) -> None:
