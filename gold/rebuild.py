@@ -1,7 +1,7 @@
-"""`lakehouse rebuild gold`: funnels, users' days and churn features made anew from silver, beside the rounds.
+"""`lakehouse rebuild gold`: funnels, users' days, churn features and sessions made anew, beside the rounds.
 
-A day is computed from silver as of the version that gold says it has taken. Between two rounds, days that have got
-events meanwhile are computed again, and those that are not as they were take the place of those that are there.
+A day is computed from the table before as of the version that is said to be taken. Between two rounds, days that have
+got events meanwhile are computed again, and those that are not as they were take the place of those that are there.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gold.churn_features_stream import REFRESHED_AT_ONCE, ChurnFeaturesStage
-from gold.remake import FUNNEL, USER_DAYS, Layer, Remake
+from gold.remake import FUNNEL, SESSION_DAYS, SESSION_FUNNEL, USER_DAYS, Layer, Remake
 from lakehouse.commits import Commit
-from lakehouse.contracts import ChurnFeatures, SilverEvents, UserDays
+from lakehouse.contracts import ChurnFeatures, UserDays
 from lakehouse.errors import EngineLost, LakehouseError
 from lakehouse.follow import Follower
 from lakehouse.frames import to_arrow
@@ -26,14 +26,12 @@ from lakehouse.stages import Stage
 if TYPE_CHECKING:
     from lakehouse.writer import Writer
 
-S = SilverEvents
-
 
 def rebuild(writer: Writer, since: date | None, progress: Progress) -> dict[str, Any]:
     """Result: for each table how many days, or users, were replaced. Raises LakehouseError where gold holds nothing,
     EngineLost where the last step is left to the next start."""
     done: dict[str, Any] = {}
-    for layer in (FUNNEL, USER_DAYS):
+    for layer in (FUNNEL, USER_DAYS, SESSION_DAYS, SESSION_FUNNEL):
         done |= _rebuild(writer, layer, since, progress)
     return done | {ChurnFeatures.name: {"users": _churn_features(writer, progress)}}
 
@@ -45,7 +43,7 @@ def _rebuild(writer: Writer, layer: Layer, since: date | None, progress: Progres
         taken = stage.reached()
         real = {table: store.version(table) for table in tables}
     if taken < 0:
-        raise LakehouseError(f"rebuild gold: {layer.stage} has taken nothing from silver yet")
+        raise LakehouseError(f"rebuild gold: {layer.stage} has taken nothing from {layer.origin.name} yet")
     beside = StagingStore(store.home, store.settings, store.spark)
     with staging(store, tables) as staged:
         remake = Remake(writer.context, layer, _last(stage))
@@ -58,7 +56,7 @@ def _rebuild(writer: Writer, layer: Layer, since: date | None, progress: Progres
         with writer.runner.turn:
             progress("the rounds wait")
             now = stage.reached()
-            touched = _touched(store, taken, now)
+            touched = _touched(store, layer, taken, now)
             if since is not None:
                 touched = {day for day in touched if day >= since}
             remake = Remake(writer.context, layer, _last(stage))
@@ -92,16 +90,16 @@ def _churn_features(writer: Writer, progress: Progress) -> int:
 
 
 def _days(store: StagingStore, layer: Layer, version: int, since: date | None) -> set[date]:
-    """Every day that silver or gold has, from ``since`` on."""
-    days = {day for day, *_ in partitions(store, S, version)}
+    """Every day that the table before or gold has, from ``since`` on."""
+    days = {day for day, *_ in partitions(store, layer.origin, version)}
     for table in layer.tables:
         days |= {day for (day,) in partitions(store, table)}
     return {day for day in days if since is None or day >= since}
 
 
-def _touched(store: Any, after: int, until: int) -> set[date]:
-    versions = store.versions(S, after + 1, until)
-    return {date.fromisoformat(files[S.event_date]) for each in versions for files in each.touched}
+def _touched(store: Any, layer: Layer, after: int, until: int) -> set[date]:
+    versions = store.versions(layer.origin, after + 1, until)
+    return {date.fromisoformat(files[layer.day]) for each in versions for files in each.touched}
 
 
 def _last(stage: Follower) -> Commit | None:

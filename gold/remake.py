@@ -1,23 +1,33 @@
-"""Days of gold made anew from silver, a day at a time, and put in the place of those that are there."""
+"""Days of gold made anew from the table before, a day at a time, and put in the place of those that are there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 import polars as pl
 
+from gold.session_days import session_days
+from gold.session_funnel import session_funnel
 from gold.user_days import user_days
 from gold.windows import funnel_summary, funnel_windows
 from lakehouse.commits import REBUILT, Commit
-from lakehouse.contracts import FunnelSummary, FunnelWindows, SilverEvents, Table, UserDays
+from lakehouse.contracts import (
+    FunnelSummary,
+    FunnelWindows,
+    SessionDays,
+    SessionFunnel,
+    SilverEvents,
+    Table,
+    UserDays,
+)
 from lakehouse.deltalog import Version
 from lakehouse.frames import to_arrow
 from lakehouse.rebuild.staging import StagingStore, staging
 from lakehouse.rebuild.swap import perform, plan
-from lakehouse.settings import Settings
+from lakehouse.settings import DIMENSION_COLUMNS, Settings
 from lakehouse.stages import Context
 from lakehouse.store import TableStore
 
@@ -25,7 +35,7 @@ G, S = FunnelSummary, SilverEvents
 READ: Final = (S.user_id, S.event_type, S.event_time, S.session_id, S.price, S.quantity)
 
 Compute = Callable[[pl.DataFrame, Settings], pl.DataFrame]
-"""A table's rows of one day, of all events of that day."""
+"""A table's rows of one day, of all rows of that day in the table before."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,14 @@ class Layer:
 
     stage: str
     tables: Mapping[type[Table], Compute]
+    origin: type[Table] = S
+    """The table before; its first partition column is the day."""
+    read: Sequence[str] = READ
+    """The columns of ``origin`` that are needed."""
+
+    @property
+    def day(self) -> str:
+        return str(self.origin.partition_by[0])
 
     def compared(self, table: type[Table]) -> tuple[str, ...]:
         """The columns that do not tell of the run."""
@@ -50,6 +68,13 @@ FUNNEL: Final = Layer(
     },
 )
 USER_DAYS: Final = Layer("user_days", {UserDays: lambda events, settings: user_days(events, settings.session_ids_cap)})
+SESSION_DAYS: Final = Layer("sessions", {SessionDays: session_days}, read=(*READ, *DIMENSION_COLUMNS, S.properties))
+SESSION_FUNNEL: Final = Layer(
+    "ordered_funnel",
+    {SessionFunnel: lambda days, _: session_funnel(days)},
+    origin=SessionDays,
+    read=SessionDays.columns(),
+)
 
 
 @dataclass(frozen=True)
@@ -61,11 +86,16 @@ class Remake:
     last: Commit | None
 
     def at_once(self, rebuilt: Version, offsets: Mapping[str, int] | None = None) -> Commit:
-        """The days that a rebuild of silver has touched, as of that version: by who writes, between two commits."""
-        days = {date.fromisoformat(files[S.event_date]) for files in rebuilt.touched}
+        """The days that a rebuild of the table before has touched, as of that version: by who writes, between two
+        commits."""
+        days = {date.fromisoformat(files[self.layer.day]) for files in rebuilt.touched}
+        return self.of_days(days, rebuilt.number, offsets)
+
+    def of_days(self, days: Collection[date], version: int, offsets: Mapping[str, int] | None = None) -> Commit:
+        """``days`` as of ``version`` of the table before: by who writes, between two commits."""
         with staging(self.context.store, tuple(self.layer.tables)) as staged:
-            self.stage(staged, days, rebuilt.number)
-            return self.swap(staged, days, rebuilt.number, offsets)
+            self.stage(staged, days, version)
+            return self.swap(staged, days, version, offsets)
 
     def stage(
         self,
@@ -74,15 +104,17 @@ class Remake:
         version: int,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Computes ``days`` of silver's ``version`` into the staged tables, in the place of what they hold of them."""
+        """Computes ``days`` of that ``version`` of the table before into the staged tables, in the place of what they
+        hold of them."""
+        layer = self.layer
         for day in sorted(days):
-            progress(f"silver → {self.layer.stage}: {day}")
-            events = staged.scan(S, version).filter(pl.col(S.event_date) == day).select(READ).collect()
-            for table, compute in self.layer.tables.items():
+            progress(f"{layer.origin.name} → {layer.stage}: {day}")
+            before = staged.scan(layer.origin, version).filter(pl.col(layer.day) == day).select(layer.read).collect()
+            for table, compute in layer.tables.items():
                 number = staged.version(table) + 1
                 account = Commit("staged", number, 0, marker="a day")
                 staged.delete(table, lambda d, t=table, on=day: f"{t.partition_by[0]} = {d.date(on)}", account)  # type: ignore[misc]
-                rows = self._of_the_run(compute(events, staged.settings), table, day)
+                rows = self._of_the_run(compute(before, staged.settings), table, day)
                 if rows.height:
                     staged.append(table, to_arrow(rows), account)
 
@@ -93,8 +125,8 @@ class Remake:
         version: int,
         offsets: Mapping[str, int] | None = None,
     ) -> Commit:
-        """Puts the staged ``days`` in the place of those that are there, in one commit for each table; with it silver
-        is taken up to ``version``."""
+        """Puts the staged ``days`` in the place of those that are there, in one commit for each table; with it the
+        table before is taken up to ``version``."""
         last = self.last
         generation = 0 if last is None else last.generation
         commit = Commit(

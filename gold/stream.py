@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from gold.churn_features_stream import ChurnFeaturesStage
 from gold.remake import FUNNEL, Remake
+from gold.sessions_stream import SessionDaysStage, SessionFunnelStage
 from gold.user_days_stream import UserDaysStage
 from gold.watermark import advance
 from gold.windows import funnel_summary, funnel_windows, summed
@@ -30,7 +31,13 @@ READ = (SilverEvents.user_id, SilverEvents.event_type, SilverEvents.event_time, 
 
 
 def stages(context: Context) -> list[Stage]:
-    return [GoldStage(context), UserDaysStage(context), ChurnFeaturesStage(context)]
+    return [
+        GoldStage(context),
+        UserDaysStage(context),
+        ChurnFeaturesStage(context),
+        SessionDaysStage(context),
+        SessionFunnelStage(context),
+    ]
 
 
 class GoldStage(Follower):

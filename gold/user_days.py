@@ -18,14 +18,18 @@ MOST: Final = 10**14 - 1
 """Where revenue stops, in whole units. For amounts that are never negative, such a sum does not depend on its order."""
 
 
+def amount() -> pl.Expr:
+    """What an event is worth: price x quantity (1 where null); null without a price."""
+    return (pl.col(S.price).cast(WIDE) * pl.col(S.quantity).fill_null(1).cast(WIDE)).clip(upper_bound=MOST).cast(WIDE)
+
+
 def user_days(events: pl.DataFrame, session_ids_cap: int) -> pl.DataFrame:
     """What ``events`` (rows of ``silver.events``) add to ``gold.user_days``: a row for each user and day (UTC).
 
     ``session_ids_cap``: the most session ids kept for a row, the first ones in order.
     """
     time, bought = pl.col(S.event_time), pl.col(S.event_type) == event.PURCHASE
-    amount = (pl.col(S.price).cast(WIDE) * pl.col(S.quantity).fill_null(1).cast(WIDE)).clip(upper_bound=MOST)
-    rows = events.with_columns(time.dt.date().alias(D.date), amount.cast(WIDE).alias(D.revenue))
+    rows = events.with_columns(time.dt.date().alias(D.date), amount().alias(D.revenue))
     sessions = rows.group_by(KEY).agg(pl.col(S.session_id).drop_nulls().unique().sort().alias(D.session_ids))
     sums = rows.group_by(KEY).agg(
         *counted(),

@@ -22,16 +22,15 @@ def _array(element: DeltaType) -> DeltaType:
     return {"type": "array", "elementType": element, "containsNull": True}
 
 
+def _structs(**fields: DeltaType) -> DeltaType:
+    named = [{"name": name, "type": type, "nullable": True, "metadata": {}} for name, type in fields.items()]
+    return _array({"type": "struct", "fields": named})
+
+
 STRINGS = _array("string")
-HEADERS = _array(
-    {
-        "type": "struct",
-        "fields": [
-            {"name": "key", "type": "string", "nullable": True, "metadata": {}},
-            {"name": "value", "type": "binary", "nullable": True, "metadata": {}},
-        ],
-    }
-)
+TIMES = _array("timestamp")
+HEADERS = _structs(key="string", value="binary")
+DIMENSION_VALUES = _structs(name="string", value="string", time="timestamp")
 
 
 CHANGE_FEED: Mapping[str, str] = {"delta.enableChangeDataFeed": "true"}
@@ -302,6 +301,103 @@ class ChurnFeatures(Table):
     table_properties: ClassVar = CHANGE_FEED
 
 
+class SessionDays(Table):
+    name = "gold.session_days"
+    comment = (
+        "What a user did in one session on one day (UTC), exact for events of any lateness. A session that goes on "
+        "past midnight has a row on each day. Events without a session are one row: a user's visits of that day "
+        "without one."
+    )
+
+    user_id = Column("user_id", "string", "The user.", nullable=False)
+    session_id = Column("session_id", "string", "The session; empty for events without one.", nullable=False)
+    date = Column("date", "date", "Day (UTC) of the events.", nullable=False)
+    num_views = Column("num_views", "long", "Events of type view.", nullable=False)
+    num_add_to_cart = Column("num_add_to_cart", "long", "Events of type add_to_cart.", nullable=False)
+    num_purchases = Column("num_purchases", "long", "Events of type purchase.", nullable=False)
+    num_events = Column("num_events", "long", "Events of any type.", nullable=False)
+    first_event_time = Column("first_event_time", "timestamp", "Earliest event.", nullable=False)
+    last_event_time = Column("last_event_time", "timestamp", "Latest event.", nullable=False)
+    first_view_time = Column("first_view_time", "timestamp", "Earliest view; null without one.")
+    cart_times = Column(
+        "cart_times",
+        TIMES,
+        "Times of events of type add_to_cart: distinct, sorted, the first up to a cap.",
+        nullable=False,
+    )
+    purchase_times = Column(
+        "purchase_times",
+        TIMES,
+        "Times of events of type purchase: distinct, sorted, the first up to a cap.",
+        nullable=False,
+    )
+    steps_capped = Column(
+        "steps_capped",
+        "boolean",
+        "cart_times or purchase_times has reached the cap: later ones are not told.",
+        nullable=False,
+    )
+    revenue = Column(
+        "revenue",
+        "decimal(18,4)",
+        "Sum of price x quantity (1 where null) of the purchases, in the events' currency; stops at its type's limit.",
+        nullable=False,
+    )
+    dimensions = Column(
+        "dimensions",
+        DIMENSION_VALUES,
+        "For each declared dimension its value in the earliest event that has one, and that event's time; of several "
+        "at that time the least value; null where no event has one. Sorted by name.",
+        nullable=False,
+    )
+
+    key = (user_id, session_id, date)
+    partition_by = (date,)
+    table_properties: ClassVar = CHANGE_FEED
+
+
+class SessionFunnel(Table):
+    name = "gold.session_funnel"
+    comment = (
+        "The ordered funnel of the rows of gold.session_days that begin in one hour (UTC), of all and by the value of "
+        "each dimension: sums, so that hours can be added up."
+    )
+
+    hour = Column("hour", "timestamp", "Hour (UTC) of the sessions' first event of their day.", nullable=False)
+    dimension = Column("dimension", "string", "Name of the dimension; empty for all sessions.", nullable=False)
+    value = Column("value", "string", "Its value; empty for all, and for sessions without one.", nullable=False)
+    sessions = Column("sessions", "long", "Sessions: rows of gold.session_days.", nullable=False)
+    viewed = Column("viewed", "long", "Sessions with a view.", nullable=False)
+    carted = Column("carted", "long", "Of viewed: with an add_to_cart at or after the first view.", nullable=False)
+    purchased = Column("purchased", "long", "Of carted: with a purchase at or after the first such.", nullable=False)
+    bought = Column("bought", "long", "Sessions with a purchase, whatever came before.", nullable=False)
+    num_events = Column("num_events", "long", "Events of any type.", nullable=False)
+    revenue = Column("revenue", "decimal(38,4)", "Sum of the sessions' revenue.", nullable=False)
+    seconds_to_cart = Column(
+        "seconds_to_cart",
+        "long",
+        "Of carted: sum of whole seconds from the first view to that add_to_cart.",
+        nullable=False,
+    )
+    seconds_to_purchase = Column(
+        "seconds_to_purchase",
+        "long",
+        "Of purchased: sum of whole seconds from the first view to that purchase.",
+        nullable=False,
+    )
+    purchased_1m = Column("purchased_1m", "long", "Of purchased: up to 1 minute after the first view.", nullable=False)
+    purchased_5m = Column("purchased_5m", "long", "Of purchased: later, up to 5 minutes after it.", nullable=False)
+    purchased_15m = Column("purchased_15m", "long", "Of purchased: later, up to 15 minutes after it.", nullable=False)
+    purchased_1h = Column("purchased_1h", "long", "Of purchased: later, up to 1 hour after it.", nullable=False)
+    purchased_6h = Column("purchased_6h", "long", "Of purchased: later, up to 6 hours after it.", nullable=False)
+    purchased_later = Column("purchased_later", "long", "Of purchased: later than all these.", nullable=False)
+    date = Column("date", "date", "Day (UTC) of hour.", nullable=False)
+
+    key = (hour, dimension, value)
+    partition_by = (date,)
+    table_properties: ClassVar = CHANGE_FEED
+
+
 SIMULATED_MODEL = "simulated-"
 """A model_version begins so where the model has seen simulated events only."""
 
@@ -446,6 +542,8 @@ PIPELINE: tuple[type[Table], ...] = (
     FunnelWindows,
     UserDays,
     ChurnFeatures,
+    SessionDays,
+    SessionFunnel,
 )
 """The tables that the stages write."""
 

@@ -21,6 +21,8 @@ POINTS = {
     "before-gold-finalize": "gold has the batch, windows that have become final are not marked",
     "before-user-days-commit": "gold.funnel_summary has the batch, gold.user_days does not",
     "before-churn-features-commit": "gold.user_days has the batch, gold.churn_features has none or some of its users",
+    "before-session-days-commit": "gold.user_days has the batch, gold.session_days does not",
+    "before-session-funnel-commit": "gold.session_days has the batch, gold.session_funnel does not",
     "in-mirror-copy": "a mirror's COPY has sent rows and is not at its end",
     "before-mirror-commit": "a mirror's transaction has everything and is not committed",
     "after-mirror-commit": "a mirror's transaction is committed, and the stage has not heard of it",

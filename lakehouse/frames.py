@@ -92,6 +92,12 @@ def stacked(tables: Sequence[pa.Table]) -> pa.Table:
     return to_arrow(pl.concat([pl.DataFrame(table.select(names)) for table in tables]))
 
 
+def keys_of(rows: Frame, table: type[Table]) -> Frame:
+    """The columns of ``rows`` that are the table's key."""
+    key = [str(column) for column in table.key]
+    return rows.select(key) if isinstance(rows, pa.Table) else rows.select(*key)
+
+
 def union(rows: Frame, more: Frame) -> Frame:
     """Both, of the same columns and the same form."""
     if isinstance(rows, pa.Table):

@@ -8,6 +8,7 @@ capitals), a ``.env`` file in the working directory, and the file that ``LAKEHOU
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from pydantic_settings import (
 )
 
 from lakehouse import faultpoints
-from lakehouse.contracts import PIPELINE
+from lakehouse.contracts import PIPELINE, SilverEvents
 from lakehouse.errors import LakehouseError
 
 KNOWN_TYPES = (
@@ -37,6 +38,9 @@ KNOWN_TYPES = (
     "remove_from_cart",
     "search",
 )
+
+DIMENSION_COLUMNS = (SilverEvents.product_id, SilverEvents.category, SilverEvents.currency)
+"""Columns of events that sessions may be told apart by; whatever else is one is a property."""
 
 SECRET = frozenset({"api_key", "quality_webhook"})
 """Settings that no message shows."""
@@ -145,10 +149,24 @@ class Settings(BaseSettings):
     watermark_step_users: int = Field(3, ge=1, description="How many users such a jump needs.")
     session_ids_cap: int = Field(1_000, ge=1, description="Most session ids kept for a user's window.")
 
+    # Sessions
+    funnel_dimensions: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("category", "device", "country"),
+        max_length=5,
+        description="What sessions are told apart by, comma-separated, at most 5: product_id, category, currency, or a "
+        "property of events.",
+    )
+    funnel_steps_cap: int = Field(
+        100, ge=1, description="Most times of add_to_cart, and of purchase, kept for a session's day."
+    )
+    funnel_values_cap: int = Field(
+        50, ge=1, description="Most values of a dimension that are shown apart; the others count together."
+    )
+
     # Churn
     churn_lookback_days: int = Field(30, ge=1, description="Days that the counts of a user's churn features are of.")
     churn_interval_s: float = Field(
-        5.0, ge=0, description="Least seconds from one update of users' days and churn features to the next."
+        5.0, ge=0, description="Least seconds from one update of users' days, churn features and sessions to the next."
     )
     churn_refresh_hours: float = Field(
         24.0, gt=0, description="Users who did not act get new features once the watermark has come so far."
@@ -235,7 +253,7 @@ class Settings(BaseSettings):
 
     _config_file: ClassVar[Path | None] = None
 
-    @field_validator("event_types", "quality_gates", mode="before")
+    @field_validator("event_types", "quality_gates", "funnel_dimensions", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -278,6 +296,18 @@ class Settings(BaseSettings):
         for name in value:
             if name not in names:
                 raise ValueError(f"there is no table {name}; there are {', '.join(names)}")
+        return value
+
+    @field_validator("funnel_dimensions")
+    @classmethod
+    def _told_by_content(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
+                raise ValueError(f"{name!r} is no name of letters, digits and underscores")
+            if name in SilverEvents.columns() and name not in DIMENSION_COLUMNS:
+                raise ValueError(f"{name} is no dimension; of the columns {', '.join(DIMENSION_COLUMNS)} are")
+            if value.count(name) > 1:
+                raise ValueError(f"{name} is named twice")
         return value
 
     @field_validator("window_minutes")

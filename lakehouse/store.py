@@ -47,11 +47,13 @@ class Merge:
     """How rows ``s`` are merged into the table ``t``: update what matches, insert the rest.
 
     ``bounds`` narrows the target by literals, so that files are skipped; ``update`` has an expression for each column.
+    Rows that match and of which ``removes`` is true are removed instead.
     """
 
     keys: Sequence[str]
     bounds: Callable[[Dialect], str]
     update: Callable[[Dialect], Mapping[str, str]]
+    removes: str | None = None
 
 
 def all_rows(_: Dialect) -> str:
@@ -232,6 +234,12 @@ class TableStore:
             return to_arrow(rows.join(pl.DataFrame(keys).lazy(), on=keys.column_names, how="semi").collect())
         return self.read(table, where, version).join(keys, on=keys.columns, how="left_semi")
 
+    def changes(self, table: type[Table], first: int, last: int) -> Frame:
+        """The change feed of the versions from ``first`` to ``last``, both included: by whom as `inserted`."""
+        if self.delta_rs_commits(sum(version.rows for version in self.versions(table, first, last))):
+            return self.feed(table, first, last)
+        return self._feed_by_spark(table, first, last)
+
     def _feed_by_spark(self, table: type[Table], first: int, last: int) -> DataFrame:
         return (
             self.spark.read.format("delta")
@@ -306,30 +314,28 @@ class TableStore:
             return
         matches = " AND ".join(f"t.{key} = s.{key}" for key in merge.keys)
         if isinstance(rows, pa.Table):
+            merger = self.at_head(table).merge(
+                conform(rows, table),
+                f"{matches} AND ({merge.bounds(DATAFUSION)})",
+                source_alias="s",
+                target_alias="t",
+                commit_properties=properties(commit),
+                writer_properties=WRITER,
+            )
+            if merge.removes:
+                merger = merger.when_matched_delete(merge.removes)
             (
-                self.at_head(table)
-                .merge(
-                    conform(rows, table),
-                    f"{matches} AND ({merge.bounds(DATAFUSION)})",
-                    source_alias="s",
-                    target_alias="t",
-                    commit_properties=properties(commit),
-                    writer_properties=WRITER,
-                )
-                .when_matched_update(dict(merge.update(DATAFUSION)))
+                merger.when_matched_update(dict(merge.update(DATAFUSION)))
                 .when_not_matched_insert({str(column): f"s.{column}" for column in table.columns()})
                 .execute()
             )
             return
         with _spark_transaction(self.spark, commit):
-            (
-                SparkDeltaTable.forPath(self.spark, self.path(table))
-                .alias("t")
-                .merge(rows.alias("s"), f"{matches} AND ({merge.bounds(SPARK)})")
-                .whenMatchedUpdate(set=dict(merge.update(SPARK)))
-                .whenNotMatchedInsertAll()
-                .execute()
-            )
+            target = SparkDeltaTable.forPath(self.spark, self.path(table)).alias("t")
+            builder = target.merge(rows.alias("s"), f"{matches} AND ({merge.bounds(SPARK)})")
+            if merge.removes:
+                builder = builder.whenMatchedDelete(merge.removes)
+            (builder.whenMatchedUpdate(set=dict(merge.update(SPARK))).whenNotMatchedInsertAll().execute())
 
     def update(
         self, table: type[Table], where: Callable[[Dialect], str], changes: Mapping[str, str], commit: Commit

@@ -165,7 +165,7 @@ def _health(pipeline: Pipeline) -> tuple[str, Literal["green", "orange", "red", 
     return "Running", "green", ":material/check_circle:"
 
 
-_ORDER = ("bronze", "silver", "gold", "user_days", "churn_features")
+_ORDER = ("bronze", "silver", "gold", "user_days", "churn_features", "sessions", "ordered_funnel")
 
 
 def _in_order(streams: tuple[Stream, ...]) -> list[Stream]:

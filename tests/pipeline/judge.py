@@ -58,6 +58,35 @@ def user_days(events: pl.DataFrame, counted: Mapping[str, str]) -> pl.DataFrame:
     return days.select(sorted(days.columns)).sort("user_id", "date")
 
 
+def session_funnel(events: pl.DataFrame, counted: Mapping[str, str]) -> pl.DataFrame:
+    """What gold holds of the ordered funnel of all sessions, in the columns that can be told: a row for each hour (UTC)
+    in which sessions begin, sorted by it; columns in alphabetical order."""
+    visit = [
+        "user_id",
+        pl.col("session_id").fill_null("").alias("session"),
+        pl.col("event_time").dt.date().alias("day"),
+    ]
+    time, kind = pl.col("event_time"), pl.col("event_type")
+    view, cart, purchase = (kind == counted[name] for name in counted)
+    sessions = events.with_columns(visit).with_columns(
+        view_at=time.filter(view).min().over("user_id", "session", "day")
+    )
+    sessions = sessions.with_columns(
+        cart_at=time.filter(cart & (time >= pl.col("view_at"))).min().over("user_id", "session", "day")
+    )
+    each = sessions.group_by("user_id", "session", "day").agg(
+        time.min().dt.truncate("1h").alias("hour"),
+        pl.col("view_at").first().is_not_null().alias("viewed"),
+        pl.col("cart_at").first().is_not_null().alias("carted"),
+        (purchase & (time >= pl.col("cart_at"))).any().alias("purchased"),
+        purchase.any().alias("bought"),
+        pl.len().alias("num_events"),
+    )
+    sums = [pl.col(name).sum().cast(pl.Int64) for name in ("viewed", "carted", "purchased", "bought", "num_events")]
+    funnel = each.group_by("hour").agg(pl.len().cast(pl.Int64).alias("sessions"), *sums)
+    return funnel.select(sorted(funnel.columns)).sort("hour")
+
+
 def churn_features(
     events: pl.DataFrame, counted: Mapping[str, str], as_of: pl.DataFrame, lookback_days: int = 30
 ) -> pl.DataFrame:

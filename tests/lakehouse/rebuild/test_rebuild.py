@@ -26,6 +26,8 @@ from lakehouse.contracts import (
     ChurnFeatures,
     FunnelSummary,
     FunnelWindows,
+    SessionDays,
+    SessionFunnel,
     SilverDuplicates,
     SilverEvents,
     SilverQuarantine,
@@ -44,11 +46,21 @@ from lakehouse.settings import Settings
 from lakehouse.stages import Context
 from lakehouse.store import TableStore
 from silver.stream import stages as silver_stages
-from tests.pipeline.judge import summarise, user_days
+from tests.pipeline.judge import session_funnel, summarise, user_days
 from tests.pipeline.shop_stack import in_order
 
 COUNTED = {"num_views": "view", "num_add_to_cart": "add_to_cart", "num_purchases": "purchase"}
-TABLES = (SilverEvents, SilverDuplicates, SilverQuarantine, FunnelWindows, FunnelSummary, UserDays, ChurnFeatures)
+TABLES = (
+    SilverEvents,
+    SilverDuplicates,
+    SilverQuarantine,
+    FunnelWindows,
+    FunnelSummary,
+    UserDays,
+    SessionDays,
+    SessionFunnel,
+    ChurnFeatures,
+)
 
 Message = dict[str, Any]
 
@@ -168,6 +180,10 @@ class Layers:
         )
         days = in_order(self.rows(UserDays).drop("revenue"), "user_id", "date")
         assert_frame_equal(days, user_days(events, COUNTED))
+        funnel = self.rows(SessionFunnel).filter(pl.col("dimension") == "")
+        told = session_funnel(events, COUNTED)
+        assert_frame_equal(in_order(funnel.select(told.columns), "hour"), told)
+        assert self.rows(SessionDays)["num_events"].sum() == events.height
         windows = self.rows(FunnelWindows).group_by("event_type").agg(pl.col("num_events").sum())
         assert dict(windows.iter_rows()) == Counter(events["event_type"])
         assert self.rows(ChurnFeatures)["user_id"].to_list() == sorted(set(events["user_id"]))
@@ -189,7 +205,7 @@ def layers(settings: Settings, tmp_path: Path) -> Layers:
 def test_what_is_right_stays_as_it_is(layers: Layers) -> None:
     before = layers.versions()
 
-    replaced = [*layers.silver().values(), *list(layers.gold().values())[:3]]
+    replaced = [*layers.silver().values(), *list(layers.gold().values())[:5]]
 
     assert {count for each in replaced for count in each.values()} == {0}
     after = layers.versions()
@@ -265,14 +281,16 @@ def test_gold_is_made_anew(layers: Layers) -> None:
     layers.spoil(FunnelSummary, "user_id = 'ann'", num_views="num_views + 7")
     layers.spoil(FunnelWindows, "window_date = DATE '2026-03-02'")
     layers.spoil(UserDays, "user_id = 'bob'")
+    layers.spoil(SessionDays, "user_id = 'dan'", num_views="num_views + 7")
+    layers.spoil(SessionFunnel, "date = DATE '2026-03-02'", sessions="sessions + 7")
     layers.spoil(ChurnFeatures, "user_id = 'dan'", num_events="0")
 
     replaced = layers.gold()
 
     layers.assert_is(*VALID)
-    assert (
-        replaced["gold.funnel_summary"] == replaced["gold.funnel_windows"] == replaced["gold.user_days"] == {"days": 1}
-    )
+    assert [
+        replaced.pop(table.name) for table in (FunnelSummary, FunnelWindows, UserDays, SessionDays, SessionFunnel)
+    ] == [{"days": 1}] * 5
     assert layers.rows(ChurnFeatures).filter(pl.col("user_id") == "dan")["num_events"].item() == 1
     assert_frame_equal(layers.rows(FunnelSummary).select(late.columns), late)
 
