@@ -17,7 +17,14 @@ from lakehouse.home import Home
 
 PARTITIONED = "SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint FROM pg_partition_tree(%s)"
 PLAIN = "SELECT pg_total_relation_size(%s)"
-MIRRORS = ("raw_events", "funnel_summary", "funnel_windows", "churn_prediction", "churn_prediction_history")
+MIRRORS = (
+    "raw_events",
+    "funnel_summary",
+    "funnel_windows",
+    "session_funnel",
+    "churn_prediction",
+    "churn_prediction_history",
+)
 
 
 @dataclass(frozen=True)

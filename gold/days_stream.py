@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -84,8 +83,8 @@ class DaysStage(Follower):
         self.state.rows = store.rows(self.table)
 
     def _days(self, events: Frame) -> Frame:
-        compute = partial(self.layer.tables[self.table], settings=self.context.settings)
-        return apply(events, compute, arrow_schema(self.table), by=[SilverEvents.user_id])
+        compute, settings = self.layer.tables[self.table], self.context.settings
+        return apply(events, lambda rows: compute(rows, settings), arrow_schema(self.table), by=[SilverEvents.user_id])
 
     def _take_all(self) -> int:
         """For a home that is older than this table, whose first versions are not kept: all that silver holds, in one

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from pyspark.sql import DataFrame
 
+from lakehouse.commits import Commit
 from lakehouse.contracts import (
     TABLES,
     BronzeEvents,
@@ -23,6 +24,8 @@ from lakehouse.contracts import (
     FunnelSummary,
     FunnelWindows,
     QualityResults,
+    SessionDays,
+    SessionFunnel,
     SilverDuplicates,
     SilverEvents,
     SilverQuarantine,
@@ -32,13 +35,25 @@ from lakehouse.contracts import (
 from lakehouse.errors import LakehouseError
 from lakehouse.jobs import Progress
 from lakehouse.topic import messages_between
-from quality.balances import Balance, Scope, by_type, counted, counted_by_day, described, placed, received
+from quality.balances import (
+    Balance,
+    Scope,
+    by_type,
+    counted,
+    counted_by_day,
+    counted_by_session,
+    described,
+    funnelled,
+    placed,
+    received,
+)
 from quality.canonical import MIRRORED, Mirrored, checksum
 
 if TYPE_CHECKING:
     from lakehouse.writer import Writer
 
-DAY = "window_date"
+DAYS = (FunnelSummary.window_date, SessionFunnel.date)
+"""The days of events that mirrored tables of gold are parted by."""
 _REFUSE_OLD_VERSIONS = "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration"
 
 
@@ -65,16 +80,18 @@ class _Audit:
         accounts = {table: self.store.last_commit(table) for table in (BronzeEvents, SilverEvents, FunnelSummary)}
         self.bronze, self.silver, self.gold = accounts.values()
         self.days, self.features = (self.store.last_commit(table) for table in (UserDays, ChurnFeatures))
+        self.sessions, self.funnel = (self.store.last_commit(table) for table in (SessionDays, SessionFunnel))
         # A rebuild begins a generation: what was counted before may not be there any more.
-        self.generations = [None if each is None else each.generation for each in (self.silver, self.gold, self.days)]
+        counting = (self.silver, self.gold, self.days, self.sessions)
+        self.generations = [None if each is None else each.generation for each in counting]
         kept = {} if full else _load(self._file)
         kept = kept if kept.get("generations") == self.generations else {}
         self.full = not kept
         self.after: dict[str, int] = kept.get("offsets", {})
         self.types: dict[str, int] = kept.get("types", {})
         self.versions: dict[str, int] = kept.get("versions", {})
-        self.days_after: dict[str, int] = kept.get("days", {}).get("offsets", {})
-        self.days_types: dict[str, int] = kept.get("days", {}).get("types", {})
+        self.of_days: dict[str, dict[str, int]] = kept.get("days", {})
+        self.of_sessions: dict[str, dict[str, int]] = kept.get("sessions", {})
         # Delta refuses what is older than files are kept for, but where a reader is behind, its files are there still.
         self.spark = self.context.spark.newSession()
         self.spark.conf.set(_REFUSE_OLD_VERSIONS, "false")
@@ -99,10 +116,13 @@ class _Audit:
         types = self._types(None if gold is None else gold.source_version)
         balances += counted(types, *(self._at(t, self.cut[t]) for t in (FunnelWindows, FunnelSummary)))
         self.progress("users' days and churn features")
-        in_days = {} if self.days is None else dict(self.days.offsets)
-        days_types = self._types_of_days(in_days)
-        balances += counted_by_day(days_types, self._at(UserDays, self.cut[UserDays]))
+        of_days = self._types_taken(self.days, self.of_days)
+        balances += counted_by_day(of_days["types"], self._at(UserDays, self.cut[UserDays]))
         balances += self._described()
+        self.progress("sessions")
+        of_sessions = self._types_taken(self.sessions, self.of_sessions)
+        balances += counted_by_session(of_sessions["types"], self._at(SessionDays, self.cut[SessionDays]))
+        balances += self._funnelled()
         self.progress("Delta and Postgres")
         mirrored = {m.mirror: self._mirrored(m) for m in MIRRORED}
         balances += [balance for each in mirrored.values() for balance in each[0]]
@@ -118,7 +138,8 @@ class _Audit:
                     "types": types,
                     "versions": versions,
                     "gold": gold and gold.source_version,
-                    "days": {"offsets": in_days, "types": days_types},
+                    "days": of_days,
+                    "sessions": of_sessions,
                 },
             )
         return {
@@ -160,17 +181,27 @@ class _Audit:
         new = by_type(events.where(since.condition()))
         return {kind: self.types.get(kind, 0) + new.get(kind, 0) for kind in {*self.types, *new}}
 
-    def _types_of_days(self, until: Mapping[str, int]) -> dict[str, int]:
-        """Events per type in silver that users' days, which take their time, say they hold."""
-        scope = Scope(until, self.days_after)
+    def _types_taken(self, taken: Commit | None, kept: Mapping[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+        """Events per type in silver that a table of days, which takes its time, says it holds; and up to where.
+
+        ``kept``: the same of the last audit.
+        """
+        until, types = {} if taken is None else dict(taken.offsets), kept.get("types", {})
+        scope = Scope(until, kept.get("offsets", {}))
         new = by_type(self._at(SilverEvents, self.cut[SilverEvents]).where(scope.condition()))
-        return {kind: self.days_types.get(kind, 0) + new.get(kind, 0) for kind in {*self.days_types, *new}}
+        return {"offsets": until, "types": {kind: types.get(kind, 0) + new.get(kind, 0) for kind in {*types, *new}}}
 
     def _described(self) -> list[Balance]:
         if self.features is None or self.features.source_version is None or self.features.source_version < 0:
             return []
         days = self._at(UserDays, self._alike(UserDays, self.features.source_version))
         return [described(days, self._at(ChurnFeatures, self.cut[ChurnFeatures]))]
+
+    def _funnelled(self) -> list[Balance]:
+        if self.funnel is None or self.funnel.source_version is None or self.funnel.source_version < 0:
+            return []
+        days = self._at(SessionDays, self._alike(SessionDays, self.funnel.source_version))
+        return funnelled(days, self._at(SessionFunnel, self.cut[SessionFunnel]))
 
     def _all_places(self) -> set[str]:
         return set(self.after) | set({} if self.silver is None else self.silver.offsets)
@@ -235,9 +266,10 @@ class _Audit:
             changed = _in(QualityResults.run_date, days)
             return f"{kept} AND {changed}", _in(f"CAST({QualityResults.started_at} AS DATE)", days)
         # A table without days has one row for each user: all of it, each time.
-        if DAY not in mirrored.table.partition_by:
+        day = next((day for day in DAYS if day in mirrored.table.partition_by), None)
+        if day is None:
             return "true", "true"
-        condition = _in(DAY, self._days_since(mirrored, DAY, version))
+        condition = _in(day, self._days_since(mirrored, day, version))
         return condition, condition
 
     def _days_since(self, mirrored: Mirrored, partition: str, version: int) -> set[str] | None:

@@ -15,6 +15,8 @@ from lakehouse.contracts import (
     ChurnFeatures,
     FunnelSummary,
     FunnelWindows,
+    SessionDays,
+    SessionFunnel,
     SilverDuplicates,
     SilverEvents,
     SilverQuarantine,
@@ -161,6 +163,32 @@ def counted(silver: Mapping[str, int], windows: DataFrame, summary: DataFrame) -
 def counted_by_day(silver: Mapping[str, int], days: DataFrame) -> list[Balance]:
     """Silver's events = events counted in users' days, by the types that have a column, and all."""
     return _summed(silver, days, "silver → user_days", "in user_days")
+
+
+def counted_by_session(silver: Mapping[str, int], days: DataFrame) -> list[Balance]:
+    """Silver's events = events counted in sessions' days, by the types that have a column, and all."""
+    return _summed(silver, days, "silver → session_days", "in session_days")
+
+
+def funnelled(days: DataFrame, funnel: DataFrame) -> list[Balance]:
+    """Each row of sessions' days is one session of the ordered funnel: among all, and in each dimension that it has.
+
+    ``days`` are as of what the funnel says it has taken.
+    """
+    named = days.select(F.explode(F.col(SessionDays.dimensions)["name"]).alias("dimension"))
+    rows = {row[0]: row[1] for row in named.groupBy("dimension").count().collect()} | {"": days.count()}
+    sums = funnel.groupBy(SessionFunnel.dimension).agg(F.sum(SessionFunnel.sessions)).collect()
+    sessions = {row[0]: row[1] for row in sums}
+    return [
+        Balance(
+            f"session_days → session_funnel: {dimension or 'all'}",
+            "rows",
+            rows.get(dimension, 0),
+            "sessions",
+            sessions.get(dimension, 0),
+        )
+        for dimension in sorted({*rows, *sessions})
+    ]
 
 
 def _summed(silver: Mapping[str, int], counts: DataFrame, name: str, where: str) -> list[Balance]:

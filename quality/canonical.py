@@ -17,6 +17,7 @@ from lakehouse.contracts import (
     FunnelWindows,
     QualityDecisions,
     QualityResults,
+    SessionFunnel,
     SilverEvents,
     Table,
 )
@@ -37,6 +38,7 @@ MIRRORED = (
     Mirrored(SilverEvents, "raw_events", SilverEvents.mirrored_columns()),
     Mirrored(FunnelSummary, "funnel_summary", FunnelSummary.mirrored_columns()),
     Mirrored(FunnelWindows, "funnel_windows", FunnelWindows.mirrored_columns()),
+    Mirrored(SessionFunnel, "session_funnel", SessionFunnel.mirrored_columns()),
     # Of a score only what it is of can be told from the table. A row that the API refused is there like any other.
     Mirrored(ChurnFeatures, "churn_prediction", (ChurnFeatures.user_id, ChurnFeatures.as_of)),
     Mirrored(

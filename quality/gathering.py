@@ -13,6 +13,8 @@ from lakehouse.contracts import (
     ChurnFeatures,
     FunnelSummary,
     FunnelWindows,
+    SessionDays,
+    SessionFunnel,
     SilverDuplicates,
     SilverEvents,
     Table,
@@ -29,6 +31,8 @@ BEFORE: Mapping[type[Table], type[Table]] = {
     FunnelSummary: SilverEvents,
     UserDays: SilverEvents,
     ChurnFeatures: UserDays,
+    SessionDays: SilverEvents,
+    SessionFunnel: SessionDays,
 }
 """The table that a table is made from, where its commits name the version that is in it."""
 
@@ -71,12 +75,20 @@ MADE_OF: Mapping[type[Table], Origin] = {
         },
         {UserDays.last_event_time: pl.col(ChurnFeatures.last_event_time)},
     ),
+    SessionDays: Origin(
+        SilverEvents,
+        {
+            SilverEvents.user_id: pl.col(SessionDays.user_id),
+            SilverEvents.event_time: pl.col(SessionDays.last_event_time),
+        },
+    ),
 }
 
 DAYS: Mapping[type[Table], str] = {
     FunnelSummary: FunnelSummary.window_date,
     FunnelWindows: FunnelWindows.window_date,
     UserDays: UserDays.date,
+    SessionDays: SessionDays.date,
 }
 """The day (UTC) of the events that a row counts: windows do not cross midnight, so a day's books balance."""
 

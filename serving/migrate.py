@@ -36,6 +36,7 @@ WRITABLE = (
     "raw_events",
     "funnel_summary",
     "funnel_windows",
+    "session_funnel",
     "churn_prediction",
     "churn_prediction_history",
     "quality_results",

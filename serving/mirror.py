@@ -40,7 +40,15 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
-from lakehouse.contracts import FunnelSummary, FunnelWindows, QualityDecisions, QualityResults, SilverEvents, Table
+from lakehouse.contracts import (
+    FunnelSummary,
+    FunnelWindows,
+    QualityDecisions,
+    QualityResults,
+    SessionFunnel,
+    SilverEvents,
+    Table,
+)
 from serving.changes import CHANGE_TYPE, DELETE
 from serving.copytext import copy_text
 from serving.postgres import transaction
@@ -68,10 +76,19 @@ RECEIVED_DATE = "received_date"
 RAW_EVENTS = "raw_events"
 FUNNEL_SUMMARY = "funnel_summary"
 FUNNEL_WINDOWS = "funnel_windows"
+SESSION_FUNNEL = "session_funnel"
 CHURN_PREDICTION = "churn_prediction"
 QUALITY_RESULTS = "quality_results"
 QUALITY_DECISIONS = "quality_decisions"
-MIRRORS = (RAW_EVENTS, FUNNEL_SUMMARY, FUNNEL_WINDOWS, CHURN_PREDICTION, QUALITY_RESULTS, QUALITY_DECISIONS)
+MIRRORS = (
+    RAW_EVENTS,
+    FUNNEL_SUMMARY,
+    FUNNEL_WINDOWS,
+    SESSION_FUNNEL,
+    CHURN_PREDICTION,
+    QUALITY_RESULTS,
+    QUALITY_DECISIONS,
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +144,14 @@ def apply_funnel_windows(conn: Connection, changes: pa.Table, batch: MirrorBatch
     Raises psycopg2.Error, after a rollback.
     """
     return _apply_changes(conn, FUNNEL_WINDOWS, FunnelWindows, changes, batch)
+
+
+def apply_session_funnel(conn: Connection, changes: pa.Table, batch: MirrorBatch) -> Applied:
+    """Brings ``session_funnel`` to the end of ``changes``, rows of the change feed of ``gold.session_funnel``.
+
+    Raises psycopg2.Error, after a rollback.
+    """
+    return _apply_changes(conn, SESSION_FUNNEL, SessionFunnel, changes, batch)
 
 
 def apply_quality_results(conn: Connection, verdicts: pa.Table, batch: MirrorBatch) -> Applied:

@@ -10,7 +10,15 @@ from typing import Any
 import pyarrow as pa
 from psycopg2.extensions import connection as Connection
 
-from lakehouse.contracts import FunnelSummary, FunnelWindows, QualityDecisions, QualityResults, SilverEvents, Table
+from lakehouse.contracts import (
+    FunnelSummary,
+    FunnelWindows,
+    QualityDecisions,
+    QualityResults,
+    SessionFunnel,
+    SilverEvents,
+    Table,
+)
 from lakehouse.stages import Context, Stage
 from serving.follower import PostgresFollower
 from serving.mirror import (
@@ -19,12 +27,14 @@ from serving.mirror import (
     QUALITY_DECISIONS,
     QUALITY_RESULTS,
     RAW_EVENTS,
+    SESSION_FUNNEL,
     StreamStatus,
     apply_funnel_summary,
     apply_funnel_windows,
     apply_quality_decisions,
     apply_quality_results,
     apply_raw_events,
+    apply_session_funnel,
     drop_expired,
     drop_expired_verdicts,
     write_status,
@@ -50,6 +60,7 @@ MIRRORS = (
     Mirror(RAW_EVENTS, SilverEvents, apply_raw_events),
     Mirror(FUNNEL_WINDOWS, FunnelWindows, apply_funnel_windows),
     Mirror(FUNNEL_SUMMARY, FunnelSummary, apply_funnel_summary),
+    Mirror(SESSION_FUNNEL, SessionFunnel, apply_session_funnel),
     Mirror(QUALITY_RESULTS, QualityResults, apply_quality_results),
     Mirror(QUALITY_DECISIONS, QualityDecisions, apply_quality_decisions),
 )

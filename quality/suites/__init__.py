@@ -9,6 +9,8 @@ from quality.suites import (
     gold_churn_features,
     gold_funnel_summary,
     gold_funnel_windows,
+    gold_session_days,
+    gold_session_funnel,
     gold_user_days,
     mirrors,
     silver_duplicates,
@@ -28,5 +30,7 @@ def built_in(settings: Settings) -> list[Suite]:
         gold_funnel_windows.suite(settings),
         gold_user_days.suite(settings),
         gold_churn_features.suite(settings),
+        gold_session_days.suite(settings),
+        gold_session_funnel.suite(settings),
         *mirrors.suites(settings),
     ]

@@ -2,119 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
-from pyspark.sql import SparkSession
 
 import gold.churn_features_stream as churn_stream
-from gold.churn_features import latest_features
-from gold.churn_features_stream import ChurnFeaturesStage
-from gold.user_days import user_days
 from gold.user_days_stream import UserDaysStage
-from lakehouse.commits import Commit
-from lakehouse.contracts import ChurnFeatures, FunnelSummary, SilverEvents, Table, UserDays
-from lakehouse.endpoints import Endpoints
-from lakehouse.follow import Follower
-from lakehouse.frames import empty, to_arrow
-from lakehouse.home import Home
-from lakehouse.settings import Settings
-from lakehouse.stages import Context
+from lakehouse.contracts import ChurnFeatures, SilverEvents, UserDays
 from lakehouse.store import TableStore
-
-ENGINES = ("spark", "delta-rs")
-CAP = 3
-
-
-def at(text: str) -> datetime:
-    """A moment of March 2026, UTC: ``01T10:00``."""
-    return datetime.fromisoformat(f"2026-03-{text}+00:00")
-
-
-def act(user: str, kind: str, time: str, session: str | None = None, **more: Any) -> dict[str, Any]:
-    return {"user_id": user, "event_type": kind, "event_time": at(time), "session_id": session, **more}
-
-
-@dataclass
-class Shop:
-    """Silver and gold under a home of their own, and what was put into silver."""
-
-    home: Home
-    settings: Settings
-    spark: SparkSession
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.store = self._store("delta-rs")
-        self.store.create_all()
-
-    def _store(self, engine: str) -> TableStore:
-        return TableStore(self.home, self.settings.model_copy(update={"commit_engine": engine}), self.spark)
-
-    def bring(self, *acts: dict[str, Any]) -> None:
-        """A batch of new events in silver, which brings the next Kafka offsets."""
-        rows = []
-        for number, each in enumerate(acts, len(self.events)):
-            of_kafka = {"source_id": "topic-1", "partition": 0, "offset": number, "kafka_timestamp": at("20T00:00")}
-            date = each["event_time"].date()
-            rows.append({"event_id": f"e{number}", "event_date": date, "arrival": "on_time", **of_kafka, **each})
-        self.events += rows
-        batch = self.store.version(SilverEvents)
-        frame = pl.DataFrame(rows, schema=pl.DataFrame(empty(SilverEvents)).schema)
-        commit = Commit("silver", 0, batch, offsets={"topic-1/0": len(self.events)}, rows_in=len(rows))
-        self.store.append(SilverEvents, to_arrow(frame), commit)
-
-    def watermark(self, moment: datetime) -> None:
-        """Gold's funnel comes so far."""
-        commit = Commit("gold", 0, self.store.version(FunnelSummary), watermark=moment)
-        self.store.append(FunnelSummary, empty(FunnelSummary), commit)
-
-    def take(self, *kinds: type[Follower], engine: str = "delta-rs") -> list[Follower]:
-        """New stages, each of which takes what is there."""
-        store = self.store if engine == "delta-rs" else self._store(engine)
-        context = Context(store.settings, self.home, Endpoints("", "", "", "", "", ""), self.spark, store, print)
-        stages = [kind(context) for kind in kinds or (UserDaysStage, ChurnFeaturesStage)]
-        for stage in stages:
-            stage.open()
-            while stage.has_work():
-                stage.run()
-        return stages
-
-    def table(self, table: type[Table]) -> pl.DataFrame:
-        return self.store.scan(table).select(table.columns()).collect().sort(table.key)
-
-    def last(self, table: type[Table]) -> Commit:
-        commit = self.store.last_commit(table)
-        assert commit is not None
-        return commit
-
-    def assert_as_if_all_came_at_once(self) -> None:
-        schema = pl.DataFrame(empty(SilverEvents)).schema
-        days = user_days(pl.DataFrame(self.events, schema=schema), self.settings.session_ids_cap)
-        assert_frame_equal(self.table(UserDays), days.sort(UserDays.key))
-        features = self.table(ChurnFeatures)
-        again = [
-            latest_features(days.filter(pl.col("user_id") == user), as_of, self.settings.churn_lookback_days)
-            for user, as_of in features.select("user_id", "as_of").iter_rows()
-        ]
-        assert features["user_id"].to_list() == sorted({each["user_id"] for each in self.events})
-        assert_frame_equal(features, pl.concat(again))
-
-
-@pytest.fixture
-def shop(spark: SparkSession, settings: Settings, tmp_path: Path) -> Shop:
-    home = Home(tmp_path / "a home").make()
-    return Shop(
-        home, settings.model_copy(update={"home": home.root, "session_ids_cap": CAP, "churn_lookback_days": 7}), spark
-    )
-
+from tests.gold.gold_shop import ENGINES, Shop, act, at, fails_at_the
 
 FIRST = (
     act("ann", "view", "10T09:00", "s3"),
@@ -149,7 +45,7 @@ def test_batches_of_any_lateness_add_up_in_both_engines(shop: Shop, first: str, 
     for engine in ENGINES:
         shop.take(engine=engine)
 
-    shop.assert_as_if_all_came_at_once()
+    shop.assert_users_as_if_all_came_at_once()
     assert [shop.store.version(table) for table in (UserDays, ChurnFeatures)] == versions == [2, 2]
     assert shop.last(UserDays).offsets == {"topic-1/0": 11}
     assert dict(shop.table(ChurnFeatures).select("user_id", "as_of").iter_rows()) == {
@@ -164,7 +60,7 @@ def test_a_days_batch_that_is_committed_again_changes_nothing(shop: Shop) -> Non
     days.take(1, 1)
 
     shop.take()
-    shop.assert_as_if_all_came_at_once()
+    shop.assert_users_as_if_all_came_at_once()
 
 
 def test_a_home_that_is_older_than_users_days_has_all_its_events_counted(shop: Shop) -> None:
@@ -178,7 +74,7 @@ def test_a_home_that_is_older_than_users_days_has_all_its_events_counted(shop: S
     shop.bring(*LATE)
     shop.take()
 
-    shop.assert_as_if_all_came_at_once()
+    shop.assert_users_as_if_all_came_at_once()
     assert shop.last(UserDays).offsets == {"topic-1/0": 11}
 
 
@@ -200,7 +96,7 @@ def test_users_who_did_not_act_keep_their_row_until_the_watermark_has_come_far(s
 
     assert recency() == {"ann": 1 / 24, "bob": pytest.approx(1 + 1 / 1440), "cid": 2.5}
     assert shop.last(ChurnFeatures).refreshed == at("12T00:00")
-    shop.assert_as_if_all_came_at_once()
+    shop.assert_users_as_if_all_came_at_once()
 
 
 def test_a_user_whose_clock_is_ahead_moves_nobody_elses_row(shop: Shop) -> None:
@@ -234,7 +130,7 @@ def test_silent_users_are_refreshed_by_either_engine(shop: Shop, engine: str) ->
     shop.take(engine=engine)
 
     assert shop.table(ChurnFeatures)["as_of"].to_list() == [at("13T00:00")] * 3
-    shop.assert_as_if_all_came_at_once()
+    shop.assert_users_as_if_all_came_at_once()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -248,7 +144,7 @@ def test_of_days_before_the_lookback_the_first_and_last_times_are_remembered(sho
 
     shop.take(engine=engine)
 
-    shop.assert_as_if_all_came_at_once()
+    shop.assert_users_as_if_all_came_at_once()
     tenure = dict(shop.table(ChurnFeatures).select("user_id", "first_event_time").iter_rows())
     assert tenure == {"ann": at("10T09:00"), "bob": at("02T08:00"), "cid": at("09T12:00"), "dan": at("03T08:00")}
 
@@ -268,7 +164,7 @@ def test_an_update_in_parts_that_dies_between_them_ends_as_one_that_does_not(
 
     shop.bring(*SECOND)
     shop.take()
-    shop.assert_as_if_all_came_at_once()
+    shop.assert_users_as_if_all_came_at_once()
 
     shop.watermark(at("15T00:00"))
     with monkeypatch.context() as dying:
@@ -281,18 +177,4 @@ def test_an_update_in_parts_that_dies_between_them_ends_as_one_that_does_not(
 
     assert shop.last(ChurnFeatures).refreshed == at("15T00:00")
     assert shop.table(ChurnFeatures)["as_of"].to_list() == [at("15T00:00")] * 3
-    shop.assert_as_if_all_came_at_once()
-
-
-def fails_at_the(number: int, table: type[Table], really: Callable[..., None]) -> Callable[..., None]:
-    """``really``, but the ``number``-th time for ``table`` it fails as a full disk does."""
-    times = 0
-
-    def maybe(store: TableStore, into: type[Table], *arguments: Any) -> None:
-        nonlocal times
-        times += into is table
-        if into is table and times == number:
-            raise OSError("no space left on device")
-        really(store, into, *arguments)
-
-    return maybe
+    shop.assert_users_as_if_all_came_at_once()

@@ -12,6 +12,7 @@ import polars as pl
 from pyspark.sql import SparkSession
 
 from gold.churn_features_stream import ChurnFeaturesStage
+from gold.sessions_stream import SessionDaysStage, SessionFunnelStage
 from gold.stream import GoldStage
 from gold.user_days_stream import UserDaysStage
 from lakehouse.commits import Commit
@@ -51,7 +52,14 @@ class Lake:
         self.store.create_all()
         servers = Endpoints("", "", "", "", "", "")
         context = Context(self.settings, self.home, servers, no_spark, self.store, lambda _: None)
-        self.stages = [SilverStage(context), GoldStage(context), UserDaysStage(context), ChurnFeaturesStage(context)]
+        self.stages = [
+            SilverStage(context),
+            GoldStage(context),
+            UserDaysStage(context),
+            ChurnFeaturesStage(context),
+            SessionDaysStage(context),
+            SessionFunnelStage(context),
+        ]
         for stage in self.stages:
             stage.open()
 

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, SilverQuarantine
-from quality.balances import Scope, counted, counted_by_day, described, placed, received
+from quality.balances import Scope, counted, counted_by_day, described, funnelled, placed, received
 
 T0 = {"T/0": 4}
 
@@ -103,3 +103,19 @@ def test_each_user_has_one_row_of_features(spark: SparkSession, described_users:
     balance = described(days, features)
 
     assert (balance.left_value, balance.right_value, balance.agrees) == (2, rows, agrees)
+
+
+def test_a_session_that_the_funnel_lacks_is_found_in_its_dimension(spark: SparkSession) -> None:
+    known = [([("device",), ("country",)],), ([("device",)],), ([],)]
+    days = spark.createDataFrame(known, "dimensions array<struct<name string>>")
+    funnel = spark.createDataFrame(
+        [("", "", 3), ("device", "mobile", 1), ("country", "", 1)], "dimension string, value string, sessions long"
+    )
+
+    found = funnelled(days, funnel)
+
+    assert {each.name.rpartition(" ")[2]: (each.left_value, each.right_value) for each in found} == {
+        "all": (3, 3),
+        "country": (1, 1),
+        "device": (2, 1),
+    }

@@ -18,6 +18,7 @@ from lakehouse.contracts import (
     ChurnPredictionHistory,
     FunnelSummary,
     FunnelWindows,
+    SessionFunnel,
     SilverEvents,
     Table,
 )
@@ -35,6 +36,7 @@ TYPES = {
     "integer": "integer",
     "boolean": "boolean",
     "decimal(18,4)": "numeric",
+    "decimal(38,4)": "numeric",
     "double": "double precision",
 }
 
@@ -53,7 +55,10 @@ def contract(table: type[Table]) -> list[tuple[str, str, bool]]:
     return [(str(c), TYPES.get(str(c.type), "ARRAY"), c.nullable) for c in table.mirrored_columns()]
 
 
-@pytest.mark.parametrize(("mirror", "table"), [("funnel_summary", FunnelSummary), ("funnel_windows", FunnelWindows)])
+@pytest.mark.parametrize(
+    ("mirror", "table"),
+    [("funnel_summary", FunnelSummary), ("funnel_windows", FunnelWindows), ("session_funnel", SessionFunnel)],
+)
 def test_a_gold_mirror_has_the_columns_of_its_contract(writer: Connection, mirror: str, table: type[Table]) -> None:
     assert columns(writer, mirror) == contract(table)
 
