@@ -13,7 +13,7 @@ from tests.faults.faults import SETTLE_S, drain
 from tests.faults.flow import Flow, Place
 from tests.faults.messages import events
 from tests.faults.world import World
-from tests.pipeline.judge import churn_features, summarise, user_days
+from tests.pipeline.judge import churn_features, session_funnel, summarise, user_days
 
 COUNTED = {"num_views": "view", "num_add_to_cart": "add_to_cart", "num_purchases": "purchase"}
 
@@ -52,6 +52,9 @@ def check(world: World) -> Checked:
     _equal("gold.funnel_summary", world.shop.gold(), expected)
     _equal("Postgres funnel_summary", world.shop.mirror(), expected)
     _equal("gold.user_days", world.shop.user_days(), user_days(produced, COUNTED))
+    funnel = session_funnel(produced, COUNTED)
+    _equal("gold.session_funnel", world.shop.session_funnel(), funnel)
+    _equal("Postgres session_funnel", world.shop.session_funnel_mirror(), funnel)
     features = world.shop.churn_features()
     told = churn_features(produced, COUNTED, features.select("user_id", "as_of"))
     _equal("gold.churn_features", features.select(told.columns), told)
@@ -91,7 +94,7 @@ def _equal(what: str, found: pl.DataFrame, expected: pl.DataFrame) -> None:
     try:
         assert_frame_equal(found, expected)
     except AssertionError as error:
-        keys = [name for name in ("tag", "user_id", "window_start", "date") if name in expected.columns]
+        keys = [name for name in ("tag", "user_id", "window_start", "date", "hour") if name in expected.columns]
         missing, extra = expected.join(found, on=keys, how="anti"), found.join(expected, on=keys, how="anti")
         raise Wrong(f"{what}: {error}\nnot there:\n{missing}\nnot expected:\n{extra}") from None
 

@@ -35,7 +35,7 @@ from tests.faults.check import COUNTED
 from tests.faults.flow import Flow
 from tests.faults.messages import Kind, Messages, events
 from tests.faults.writer_process import WriterProcess
-from tests.pipeline.judge import churn_features, summarise, user_days
+from tests.pipeline.judge import churn_features, session_funnel, summarise, user_days
 from tests.pipeline.shop_stack import Shop
 
 pytestmark = pytest.mark.long
@@ -108,6 +108,9 @@ class Bench:
         assert_frame_equal(self.shop.gold(), expected)
         assert_frame_equal(self.shop.mirror(), expected)
         assert_frame_equal(self.shop.user_days(), user_days(produced, COUNTED))
+        funnel = session_funnel(produced, COUNTED)
+        assert_frame_equal(self.shop.session_funnel(), funnel)
+        assert_frame_equal(self.shop.session_funnel_mirror(), funnel)
         features = self.shop.churn_features()
         assert features["user_id"].to_list() == sorted(set(produced["user_id"]))
         told = churn_features(produced, COUNTED, features.select("user_id", "as_of"))

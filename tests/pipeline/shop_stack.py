@@ -98,6 +98,14 @@ class Shop:
         """``gold.user_days``, without what the judge does not tell."""
         return in_order(self.delta("gold.user_days").drop("revenue"), "user_id", "date")
 
+    def session_funnel(self) -> pl.DataFrame:
+        """``gold.session_funnel`` of all sessions, in the columns that the judge tells."""
+        return _told(self.delta("gold.session_funnel"))
+
+    def session_funnel_mirror(self) -> pl.DataFrame:
+        """The same of Postgres."""
+        return _told(self.query("SELECT * FROM session_funnel"))
+
     def churn_features(self) -> pl.DataFrame:
         """``gold.churn_features``, all columns."""
         return in_order(self.delta("gold.churn_features"), "user_id")
@@ -127,6 +135,11 @@ class Shop:
             return (self.home / "logs" / "writer.log").read_text()[-8_000:]
         except OSError:
             return "(none)"
+
+
+def _told(funnel: pl.DataFrame) -> pl.DataFrame:
+    told = ("hour", "sessions", "viewed", "carted", "purchased", "bought", "num_events")
+    return in_order(funnel.filter(pl.col("dimension") == "").select(told), "hour")
 
 
 def in_order(rows: pl.DataFrame, *key: str) -> pl.DataFrame:

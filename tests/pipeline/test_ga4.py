@@ -91,6 +91,13 @@ def test_users_days_and_features_are_what_the_file_says(shop: Shop, ga4: Path) -
     assert_frame_equal(found.select(expected.columns), expected)
 
 
+def test_the_ordered_funnel_is_what_the_file_says(shop: Shop, ga4: Path) -> None:
+    expected = judge.session_funnel(judge.read_events(ga4), judge.COUNTED)
+
+    assert_frame_equal(shop.session_funnel(), expected)
+    assert_frame_equal(shop.session_funnel_mirror(), expected)
+
+
 def test_postgres_is_what_the_file_says(shop: Shop, expected: pl.DataFrame) -> None:
     assert_frame_equal(shop.mirror(), expected)
 

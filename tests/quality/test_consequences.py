@@ -27,6 +27,7 @@ from tests.quality.lake import Lake, message
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SILVER = SilverEvents.name
+AFTER_SILVER = {"gold", "user_days", "churn_features", "sessions", "ordered_funnel"}
 GATED = {"quality_gates": (SILVER,)}
 
 
@@ -118,7 +119,7 @@ def test_a_halt_stops_what_comes_after_its_table_until_someone_accepts_it(kept: 
 
     shop.view(10)
 
-    assert {name for name in shop.stages if shop.why(name) is not None} == {"gold", "user_days", "churn_features"}
+    assert {name for name in shop.stages if shop.why(name) is not None} == AFTER_SILVER
     assert {name for name, stage in shop.stages.items() if stage.position != reached[name]} == {"silver"}
     assert run in str(shop.why("gold"))
 
@@ -253,6 +254,6 @@ def test_the_stages_after_a_table_are_those_that_read_what_was_made_of_it(kept: 
     found: Mapping[str, set[str]] = {table.name: after(table.name, stages) for table in (BronzeEvents, FunnelSummary)}
 
     assert found == {
-        "bronze.user_events": {"silver", "gold", "user_days", "churn_features"},
+        "bronze.user_events": {"silver", *AFTER_SILVER},
         "gold.funnel_summary": set(),
     }
