@@ -56,9 +56,9 @@ class Lake:
             SilverStage(context),
             GoldStage(context),
             UserDaysStage(context),
-            ChurnFeaturesStage(context),
             SessionDaysStage(context),
             SessionFunnelStage(context),
+            ChurnFeaturesStage(context),
         ]
         for stage in self.stages:
             stage.open()

@@ -13,7 +13,15 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lakehouse.commits import Commit
-from lakehouse.contracts import ChurnFeatures, FunnelSummary, FunnelWindows, SilverDuplicates, SilverEvents, UserDays
+from lakehouse.contracts import (
+    ChurnFeatures,
+    FunnelSummary,
+    FunnelWindows,
+    SessionDays,
+    SilverDuplicates,
+    SilverEvents,
+    UserDays,
+)
 from lakehouse.frames import conform, to_arrow
 from lakehouse.settings import Settings
 from quality.facts import Facts
@@ -83,9 +91,9 @@ def test_an_event_that_was_lost_between_silver_and_gold_is_found_on_its_day(lake
     assert found == {("gold.funnel_summary", "books_balance_with_the_layer_before")}
 
 
-@pytest.mark.parametrize("table", [FunnelWindows, UserDays])
+@pytest.mark.parametrize("table", [FunnelWindows, UserDays, SessionDays])
 def test_an_event_that_is_counted_twice_is_found(
-    lake: Lake, inspector: Inspector, table: type[FunnelWindows | UserDays]
+    lake: Lake, inspector: Inspector, table: type[FunnelWindows | UserDays | SessionDays]
 ) -> None:
     lake.bring(*FEW)
     account = lake.store.last_commit(table)
