@@ -97,7 +97,7 @@ class DaysStage(Follower):
             commit = Remake(self.context, self.layer, None).of_days(list(of_day.to_series()), version, offsets)
         else:
             commit = Commit(self.name, 0, version, offsets=offsets, source_version=version)
-            days = self._days(store.read(SilverEvents, version=version).select(*self.layer.read))
+            days = self._days(store.read(SilverEvents).select(*self.layer.read))
             store.append(self.table, days, commit)
         self.last = commit
         self.state.taken(commit, began)

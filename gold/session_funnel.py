@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -56,11 +57,17 @@ def summed(parts: pl.DataFrame) -> pl.DataFrame:
 
 
 def change(feed: pl.DataFrame) -> pl.DataFrame:
-    """What a range of the change feed of ``gold.session_days`` adds to ``gold.session_funnel``: rows of the contract,
-    of which sums may be negative. Those as they were are taken away, those as they are now are added."""
+    """What a range of the change feed of ``gold.session_days``, or a part of it, adds to ``gold.session_funnel``: rows
+    of the contract, of which sums may be negative. Those as they were are taken away, those as they are now are added.
+    """
     gone = pl.col(CHANGE).is_in(GONE)
     before, after = session_funnel(feed.filter(gone)), session_funnel(feed.filter(~gone))
-    return summed(pl.concat([after, before.with_columns(-pl.col(SUMS))])).filter(pl.any_horizontal(pl.col(SUMS) != 0))
+    return net([after, before.with_columns(-pl.col(SUMS))])
+
+
+def net(changes: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """All of ``changes`` together, without the rows that change nothing."""
+    return summed(pl.concat(changes)).filter(pl.any_horizontal(pl.col(SUMS) != 0))
 
 
 def _with_steps(days: pl.DataFrame) -> pl.DataFrame:

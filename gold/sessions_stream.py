@@ -12,7 +12,7 @@ import pyarrow as pa
 from gold.days_stream import DaysStage
 from gold.remake import SESSION_DAYS, SESSION_FUNNEL, Remake
 from gold.session_days import merged
-from gold.session_funnel import SUMS, change, summed
+from gold.session_funnel import SUMS, change, net
 from lakehouse.commits import Commit
 from lakehouse.contracts import SessionDays, SessionFunnel
 from lakehouse.dialects import Dialect
@@ -95,7 +95,7 @@ class SessionFunnelStage(Follower):
         """What is to be added: few rows, whatever the batch."""
         parts = apply(feed, change, arrow_schema(F))
         parts = parts if isinstance(parts, pa.Table) else parts.toArrow()
-        return to_arrow(summed(pl.DataFrame(parts)))
+        return to_arrow(net([pl.DataFrame(parts)]))
 
 
 def _on(column: str, dates: Sequence[date], of: str = "") -> Callable[[Dialect], str]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from gold.session_days import merged, session_days
-from gold.session_funnel import CHANGE, change, session_funnel, summed
+from gold.session_funnel import CHANGE, change, net, session_funnel
 from gold.user_days import MOST
 from lakehouse.contracts import SessionDays, SessionFunnel, SilverEvents
 from lakehouse.frames import arrow_schema, empty, to_arrow
@@ -237,7 +237,7 @@ def test_any_split_into_batches_gives_the_same_days_and_the_same_funnel(
         feed = [
             rows.with_columns(pl.lit(kind).alias(CHANGE)) for kind, rows in (("update_preimage", before), ("x", after))
         ]
-        sums = summed(pl.concat([sums, change(pl.concat(feed))])).filter(pl.col("sessions") != 0)
+        sums = net([sums, change(pl.concat(feed))])
 
     assert_frame_equal(there, at_once, check_row_order=False)
     assert_frame_equal(sums, session_funnel(at_once), check_row_order=False)
