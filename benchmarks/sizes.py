@@ -22,6 +22,7 @@ MIRRORS = (
     "funnel_summary",
     "funnel_windows",
     "session_funnel",
+    "cohorts",
     "churn_prediction",
     "churn_prediction_history",
 )

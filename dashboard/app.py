@@ -3,4 +3,10 @@
 import streamlit as st
 
 st.set_page_config(page_title="Interaction lakehouse", page_icon="🌊", layout="wide")
-st.navigation([st.Page("pages/now.py", title="Now", icon=":material/bolt:", default=True)], position="top").run()
+st.navigation(
+    [
+        st.Page("pages/now.py", title="Now", icon=":material/bolt:", default=True),
+        st.Page("pages/retention.py", title="Retention", icon=":material/event_repeat:"),
+    ],
+    position="top",
+).run()

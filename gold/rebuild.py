@@ -1,4 +1,4 @@
-"""`lakehouse rebuild gold`: funnels, users' days, churn features and sessions made anew, beside the rounds.
+"""`lakehouse rebuild gold`: funnels, users' days, sessions and what is made of these anew, beside the rounds.
 
 A day is computed from the table before as of the version that is said to be taken. Between two rounds, days that have
 got events meanwhile are computed again, and those that are not as they were take the place of those that are there.
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gold.churn_features_stream import REFRESHED_AT_ONCE, ChurnFeaturesStage
+from gold.cohorts_stream import CohortsStage
 from gold.remake import FUNNEL, SESSION_DAYS, SESSION_FUNNEL, USER_DAYS, Layer, Remake
 from lakehouse.commits import Commit
-from lakehouse.contracts import ChurnFeatures, UserDays
+from lakehouse.contracts import ChurnFeatures, Cohorts, UserDays
 from lakehouse.errors import EngineLost, LakehouseError
 from lakehouse.follow import Follower
 from lakehouse.frames import to_arrow
@@ -33,7 +34,8 @@ def rebuild(writer: Writer, since: date | None, progress: Progress) -> dict[str,
     done: dict[str, Any] = {}
     for layer in (FUNNEL, USER_DAYS, SESSION_DAYS, SESSION_FUNNEL):
         done |= _rebuild(writer, layer, since, progress)
-    return done | {ChurnFeatures.name: {"users": _churn_features(writer, progress)}}
+    done[ChurnFeatures.name] = {"users": _churn_features(writer, progress)}
+    return done | {Cohorts.name: {"cells": _cohorts(writer, progress)}}
 
 
 def _rebuild(writer: Writer, layer: Layer, since: date | None, progress: Progress) -> dict[str, Any]:
@@ -87,6 +89,16 @@ def _churn_features(writer: Writer, progress: Progress) -> int:
             stage.position = stage.reached()
             stage.remake(to_arrow(users.slice(first, REFRESHED_AT_ONCE)))
     return users.height
+
+
+def _cohorts(writer: Writer, progress: Progress) -> int:
+    """All cells, as users' days are by now; returns how many were not as they should be."""
+    stage = writer.stage(CohortsStage.name)
+    if not isinstance(stage, CohortsStage):
+        raise LakehouseError("rebuild: there are no cohorts here")
+    progress("user_days → cohorts")
+    with writer.runner.turn:
+        return stage.remake()
 
 
 def _days(store: StagingStore, layer: Layer, version: int, since: date | None) -> set[date]:

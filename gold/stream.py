@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from gold.churn_features_stream import ChurnFeaturesStage
+from gold.cohorts_stream import CohortsStage
 from gold.remake import FUNNEL, Remake
 from gold.sessions_stream import SessionDaysStage, SessionFunnelStage
 from gold.user_days_stream import UserDaysStage
@@ -37,6 +38,7 @@ def stages(context: Context) -> list[Stage]:
         ChurnFeaturesStage(context),
         SessionDaysStage(context),
         SessionFunnelStage(context),
+        CohortsStage(context),
     ]
 
 
@@ -103,7 +105,7 @@ class GoldStage(Follower):
         if not starts:  # rows were changed or removed, and none came
             store.append(G, empty(G), commit)
         else:
-            store.merge(W, self._for_commit(totals), _add_windows(starts), commit)
+            store.merge(W, store.committable(totals), _add_windows(starts), commit)
             reach("between-gold-merges")
             by_user = apply(
                 events, partial(funnel_summary, watermark=before, settings=settings), arrow_schema(G), by=[G.user_id]
@@ -127,11 +129,6 @@ class GoldStage(Follower):
         parts = apply(events, partial(funnel_windows, settings=self.context.settings), arrow_schema(W))
         parts = parts if isinstance(parts, pa.Table) else parts.toArrow()
         return to_arrow(summed(pl.DataFrame(parts)))
-
-    def _for_commit(self, totals: pa.Table) -> Frame:
-        if self.context.store.delta_rs_commits(totals.num_rows):
-            return totals
-        return self.context.spark.createDataFrame(totals)
 
     def _finalize(self, commit: Commit) -> Commit:
         """Marks every window that ended by the watermark and is not marked yet."""

@@ -395,6 +395,27 @@ class SessionFunnel(Table):
 
     key = (hour, dimension, value)
     partition_by = (date,)
+
+
+COHORT_UNITS: Mapping[str, int] = {"day": 1, "week": 7}
+"""Lengths of a cohort and of its periods, with their days."""
+
+
+class Cohorts(Table):
+    name = "gold.cohorts"
+    comment = "Retention: how many users of a cohort, those who came first in one day or week, acted in a period."
+
+    unit = Column("unit", "string", "day or week: the length of the cohort and of its periods.", nullable=False)
+    cohort = Column(
+        "cohort",
+        "date",
+        "First day (UTC) of the unit in which its users had their first event; weeks begin on Mondays.",
+        nullable=False,
+    )
+    period = Column("period", "long", "Units since: 0 is the cohort's own.", nullable=False)
+    users = Column("users", "long", "Distinct users of the cohort with an event in the period.", nullable=False)
+
+    key = (unit, cohort, period)
     table_properties: ClassVar = CHANGE_FEED
 
 
@@ -544,6 +565,7 @@ PIPELINE: tuple[type[Table], ...] = (
     ChurnFeatures,
     SessionDays,
     SessionFunnel,
+    Cohorts,
 )
 """The tables that the stages write."""
 

@@ -84,6 +84,8 @@ class Arrival:
             else:
                 until = self._to_take.get(stage.origin.name)
                 done = until is not None and stage.has_taken(until)
+                if until is not None and not done:  # all of it is there: nobody waits for the stage's interval
+                    stage.state.due_at = 0.0
             complete = complete and done
             for table in stage.targets if done else ():
                 if table.name not in self._to_take:

@@ -23,6 +23,7 @@ POINTS = {
     "before-churn-features-commit": "gold.user_days has the batch, gold.churn_features has none or some of its users",
     "before-session-days-commit": "gold.user_days has the batch, gold.session_days does not",
     "before-session-funnel-commit": "gold.session_days has the batch, gold.session_funnel does not",
+    "before-cohorts-commit": "gold.user_days has the batch, gold.cohorts is as it was",
     "in-mirror-copy": "a mirror's COPY has sent rows and is not at its end",
     "before-mirror-commit": "a mirror's transaction has everything and is not committed",
     "after-mirror-commit": "a mirror's transaction is committed, and the stage has not heard of it",

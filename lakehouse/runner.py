@@ -24,7 +24,8 @@ LONGEST_OUTAGE_RETRY_S = 10.0
 """To ask a server whether it is back costs nothing; what waits for it should not wait much longer than it was away."""
 IDLE_POLL_S = 0.1
 LARGEST_SHARE = 0.1
-"""Of the time, for stages with a least interval: where they take long they come more rarely, and take more at once."""
+"""Of the time, for all stages of one least interval: where they take long they come more rarely, and take more at once.
+What comes every few minutes and takes seconds does not hold back what comes every few seconds."""
 
 BESIDE = (Lane.mirrors, Lane.scores)
 """The lanes that have a thread of their own."""
@@ -121,7 +122,7 @@ class Runner:
         self._require_engine(lane)
         worked = busy = False
         rare: list[Stage] = []
-        took = 0.0
+        took: dict[float, float] = {}
         now = self.clock()  # of the round: stages of one interval stay in one round, each behind the one it reads
         for stage in self.stages:
             if stage.lane is not lane:
@@ -141,9 +142,11 @@ class Runner:
                     stage.state.state = "running"
                     started = self.clock()
                     stage.run()
-                    if stage.interval_s:
+                    stage.state.took_s += self.clock() - started
+                    if stage.interval_s and not stage.goes_on:
                         rare.append(stage)
-                        took += self.clock() - started
+                        took[stage.interval_s] = took.get(stage.interval_s, 0.0) + stage.state.took_s
+                        stage.state.took_s = 0.0
                     else:
                         busy = True
                     worked = True
@@ -159,7 +162,7 @@ class Runner:
                 self._require_engine(lane, error)
                 self._failed(stage, error)
         for stage in rare:
-            stage.state.due_at = now + max(stage.interval_s, took / LARGEST_SHARE)
+            stage.state.due_at = now + max(stage.interval_s, took[stage.interval_s] / LARGEST_SHARE)
         return worked
 
     def wait_for_round(self, after: int, timeout_s: float) -> int:

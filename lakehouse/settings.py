@@ -177,6 +177,11 @@ class Settings(BaseSettings):
         description="Property of events by whose values `lakehouse train` judges users apart; empty for none.",
     )
 
+    # Retention
+    cohorts_interval_s: float = Field(
+        300.0, ge=0, description="Least seconds from one update of cohorts, which reads all users' days, to the next."
+    )
+
     # Quality
     quality_validator: bool = Field(True, description="Whether `up` runs the validator, which judges new rows.")
     quality_interval_s: float = Field(

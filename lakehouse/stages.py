@@ -62,6 +62,8 @@ class StageState:
     retry_at: float = field(default=0.0, repr=False)
     due_at: float = field(default=0.0, repr=False)
     """When it may run again, by the runner's clock."""
+    took_s: float = field(default=0.0, repr=False)
+    """How long the runs took since it last had to wait for its interval."""
     recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RECENT_BATCHES), repr=False)
     """Rows, and refused rows, of the newest batches since the start, oldest first."""
 
@@ -105,6 +107,11 @@ class Stage(ABC):
     def __init__(self, context: Context) -> None:
         self.context = context
         self.state = StageState()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its last run left a part of the work to the next round, whatever the interval."""
+        return False
 
     @abstractmethod
     def open(self) -> None:

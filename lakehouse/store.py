@@ -276,6 +276,10 @@ class TableStore:
         finally:
             frame.unpersist()
 
+    def committable(self, rows: pa.Table) -> Frame:
+        """``rows`` in the form that their committer takes."""
+        return rows if self.delta_rs_commits(rows.num_rows) else self.spark.createDataFrame(rows)
+
     def is_committed(self, table: type[Table], commit: Commit) -> bool:
         done = self.at_head(table).transaction_version(commit.app_id)
         return done is not None and done >= commit.batch_id

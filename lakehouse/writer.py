@@ -114,7 +114,7 @@ class Writer:
             "alarms": alarms,
             "events_per_second": self._rate(),
             "lag_events": lag_events,
-            "lag_seconds": max((lag for lag in lags.values() if lag is not None), default=None),
+            "lag_seconds": self._lag_seconds(lags),
             "watermark": _iso(watermark),
             "tables": {table.name: self._rows(table) for table in PIPELINE},
             "upkeep": self.upkeep.state(),
@@ -133,6 +133,11 @@ class Writer:
                 for name, s in streams.items()
             },
         }
+
+    def _lag_seconds(self, lags: Mapping[str, float | None]) -> float | None:
+        """Of the stage that is furthest behind; one that comes at intervals is expected to be so by its own."""
+        behind = [max(0.0, lag - s.interval_s) for s in self.runner.stages if (lag := lags[s.name]) is not None]
+        return round(max(behind), 1) if behind else None
 
     def _alarms(self) -> list[str]:
         """What will not mend by itself, a sentence each: stages that have stopped, too many refusals, and verdicts."""

@@ -21,6 +21,7 @@ from lakehouse.contracts import (
     TABLES,
     BronzeEvents,
     ChurnFeatures,
+    Cohorts,
     FunnelSummary,
     FunnelWindows,
     QualityResults,
@@ -43,6 +44,7 @@ from quality.balances import (
     counted_by_day,
     counted_by_session,
     described,
+    first_seen,
     funnelled,
     placed,
     received,
@@ -79,7 +81,9 @@ class _Audit:
         self.cut = {table: self.store.version(table) for table in TABLES}
         accounts = {table: self.store.last_commit(table) for table in (BronzeEvents, SilverEvents, FunnelSummary)}
         self.bronze, self.silver, self.gold = accounts.values()
-        self.days, self.features = (self.store.last_commit(table) for table in (UserDays, ChurnFeatures))
+        self.days, self.features, self.cohorts = (
+            self.store.last_commit(table) for table in (UserDays, ChurnFeatures, Cohorts)
+        )
         self.sessions, self.funnel = (self.store.last_commit(table) for table in (SessionDays, SessionFunnel))
         # A rebuild begins a generation: what was counted before may not be there any more.
         counting = (self.silver, self.gold, self.days, self.sessions)
@@ -115,10 +119,10 @@ class _Audit:
         self.progress("silver and gold")
         types = self._types(None if gold is None else gold.source_version)
         balances += counted(types, *(self._at(t, self.cut[t]) for t in (FunnelWindows, FunnelSummary)))
-        self.progress("users' days and churn features")
+        self.progress("users' days and what is made of them")
         of_days = self._types_taken(self.days, self.of_days)
         balances += counted_by_day(of_days["types"], self._at(UserDays, self.cut[UserDays]))
-        balances += self._described()
+        balances += self._described() + self._first_seen()
         self.progress("sessions")
         of_sessions = self._types_taken(self.sessions, self.of_sessions)
         balances += counted_by_session(of_sessions["types"], self._at(SessionDays, self.cut[SessionDays]))
@@ -203,6 +207,12 @@ class _Audit:
         days = self._at(SessionDays, self._alike(SessionDays, self.funnel.source_version))
         return funnelled(days, self._at(SessionFunnel, self.cut[SessionFunnel]))
 
+    def _first_seen(self) -> list[Balance]:
+        if self.cohorts is None or self.cohorts.source_version is None:
+            return []
+        days = self._at(UserDays, self._alike(UserDays, self.cohorts.source_version))
+        return first_seen(days, self._at(Cohorts, self.cut[Cohorts]))
+
     def _all_places(self) -> set[str]:
         return set(self.after) | set({} if self.silver is None else self.silver.offsets)
 
@@ -265,7 +275,7 @@ class _Audit:
             days = self._days_since(mirrored, QualityResults.run_date, version)
             changed = _in(QualityResults.run_date, days)
             return f"{kept} AND {changed}", _in(f"CAST({QualityResults.started_at} AS DATE)", days)
-        # A table without days has one row for each user: all of it, each time.
+        # A table without days is small, or has one row for each user: all of it, each time.
         day = next((day for day in DAYS if day in mirrored.table.partition_by), None)
         if day is None:
             return "true", "true"

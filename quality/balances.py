@@ -11,8 +11,10 @@ from pyspark.sql import functions as F
 
 from lakehouse import event
 from lakehouse.contracts import (
+    COHORT_UNITS,
     BronzeEvents,
     ChurnFeatures,
+    Cohorts,
     FunnelSummary,
     FunnelWindows,
     SessionDays,
@@ -208,3 +210,17 @@ def described(days: DataFrame, features: DataFrame) -> Balance:
     users = days.select(UserDays.user_id).distinct()
     rows = features.join(users, on=str(ChurnFeatures.user_id), how="left_semi").count()
     return Balance("user_days → churn_features", "users", users.count(), "rows of them", rows)
+
+
+def first_seen(days: DataFrame, cells: DataFrame) -> list[Balance]:
+    """Of each unit, every user of users' days is in the own period of one cohort.
+
+    ``days`` are as of the version that the cells say they are made of.
+    """
+    users = days.select(UserDays.user_id).distinct().count()
+    own = cells.where(F.col(Cohorts.period) == 0).groupBy(Cohorts.unit).agg(F.sum(Cohorts.users))
+    found = {row[0]: row[1] for row in own.collect()}
+    return [
+        Balance(f"user_days → cohorts: by {unit}", "users", users, "in their first period", found.get(unit, 0))
+        for unit in COHORT_UNITS
+    ]

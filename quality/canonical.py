@@ -12,6 +12,7 @@ from typing import Literal
 
 from lakehouse.contracts import (
     ChurnFeatures,
+    Cohorts,
     Column,
     FunnelSummary,
     FunnelWindows,
@@ -41,6 +42,7 @@ MIRRORED = (
     Mirrored(SessionFunnel, "session_funnel", SessionFunnel.mirrored_columns()),
     # Of a score only what it is of can be told from the table. A row that the API refused is there like any other.
     Mirrored(ChurnFeatures, "churn_prediction", (ChurnFeatures.user_id, ChurnFeatures.as_of)),
+    Mirrored(Cohorts, "cohorts", Cohorts.mirrored_columns()),
     Mirrored(
         QualityResults,
         "quality_results",

@@ -34,6 +34,8 @@ class Facts:
     """Keys that the table has more than once: its key, and ``copies``."""
     unknown: pl.DataFrame | None = None
     """Rows whose users or events are not in the table before: the table's key."""
+    sizes: pl.DataFrame | None = None
+    """Users of each cohort in its own period: ``unit``, ``cohort``, ``users``."""
 
 
 ACCOUNTS = pl.Schema(

@@ -11,6 +11,7 @@ import polars as pl
 from lakehouse.contracts import (
     BronzeEvents,
     ChurnFeatures,
+    Cohorts,
     FunnelSummary,
     FunnelWindows,
     SessionDays,
@@ -127,6 +128,7 @@ class Gathering:
             repeated=repeated,
             unknown=self._unknown(rows),
             balances=self._balances(last, days),
+            sizes=self._sizes(last),
         )
 
     def of_part(self, facts: Facts, rows: pl.DataFrame) -> Facts:
@@ -137,7 +139,8 @@ class Gathering:
         """``facts`` and those that go with the whole table at ``version``, whatever part is judged."""
         repeated = self._reader(self.table).repeated_anywhere(version, self.settings.quality_full_rows)
         accounts = self._kept_accounts(version) if self.table in (BronzeEvents, SilverEvents) else None
-        return replace(facts, repeated=repeated, balances=self._balances(version, None), accounts=accounts)
+        balances, sizes = self._balances(version, None), self._sizes(version)
+        return replace(facts, repeated=repeated, balances=balances, accounts=accounts, sizes=sizes)
 
     def _reader(self, table: type[Table]) -> TableReader:
         return self._readers.setdefault(table, TableReader(self.home, table))
@@ -240,6 +243,12 @@ class Gathering:
             .cast(BALANCES)
             .sort("balance")
         )
+
+    def _sizes(self, version: int) -> pl.DataFrame | None:
+        if self.table is not Cohorts:
+            return None
+        own = self._reader(Cohorts).scan(version).filter(pl.col(Cohorts.period) == 0)
+        return own.select(Cohorts.unit, Cohorts.cohort, Cohorts.users).collect()
 
     def _unknown(self, rows: pl.DataFrame) -> pl.DataFrame | None:
         """The keys of rows that are not found in the table that they are made of, as it is now."""

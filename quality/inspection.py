@@ -60,7 +60,7 @@ class Inspector:
         rows = 0
         for part in reader.parts(at, self._columns(table), self.settings.quality_full_rows):
             # What is of the whole table is judged with the first part, once.
-            facts = whole if not judged else Facts(mode="full")
+            facts = whole if not judged else Facts(mode="full", sizes=whole.sizes)
             judged.append(self.judge.judge(table_name, part, gathering.of_part(facts, pl.DataFrame(part))))
             rows += part.num_rows
         return self._run(table_name, "full", 0, at, rows, began, clock, merged(judged))

@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from lakehouse.contracts import Cohorts as C
 from lakehouse.contracts import FunnelSummary as G
 from lakehouse.contracts import FunnelWindows as W
 from lakehouse.contracts import SilverEvents as S
@@ -220,6 +221,15 @@ def repeated(_: pl.DataFrame, facts: Facts, __: Settings) -> pl.DataFrame | None
 def unknown(_: pl.DataFrame, facts: Facts, __: Settings) -> pl.DataFrame | None:
     """Rows that the layer before knows nothing of; ``known`` is false."""
     return None if facts.unknown is None else facts.unknown.with_columns(pl.lit(value=False).alias("known"))
+
+
+def retained(rows: pl.DataFrame, facts: Facts, _: Settings) -> pl.DataFrame | None:
+    """The ``users`` of each period and the ``size`` of their cohort."""
+    if facts.sizes is None:
+        return None
+    sizes = facts.sizes.rename({C.users: "size"})
+    of_cohort = rows.select(*C.columns()).join(sizes, on=[C.unit, C.cohort], how="left")
+    return of_cohort.with_columns(pl.col("size").fill_null(0))
 
 
 def reasons(rows: pl.DataFrame, _: Facts, __: Settings) -> pl.DataFrame | None:

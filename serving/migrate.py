@@ -37,6 +37,7 @@ WRITABLE = (
     "funnel_summary",
     "funnel_windows",
     "session_funnel",
+    "cohorts",
     "churn_prediction",
     "churn_prediction_history",
     "quality_results",

@@ -41,6 +41,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from lakehouse.contracts import (
+    Cohorts,
     FunnelSummary,
     FunnelWindows,
     QualityDecisions,
@@ -78,6 +79,7 @@ FUNNEL_SUMMARY = "funnel_summary"
 FUNNEL_WINDOWS = "funnel_windows"
 SESSION_FUNNEL = "session_funnel"
 CHURN_PREDICTION = "churn_prediction"
+COHORTS = "cohorts"
 QUALITY_RESULTS = "quality_results"
 QUALITY_DECISIONS = "quality_decisions"
 MIRRORS = (
@@ -85,6 +87,7 @@ MIRRORS = (
     FUNNEL_SUMMARY,
     FUNNEL_WINDOWS,
     SESSION_FUNNEL,
+    COHORTS,
     CHURN_PREDICTION,
     QUALITY_RESULTS,
     QUALITY_DECISIONS,
@@ -152,6 +155,14 @@ def apply_session_funnel(conn: Connection, changes: pa.Table, batch: MirrorBatch
     Raises psycopg2.Error, after a rollback.
     """
     return _apply_changes(conn, SESSION_FUNNEL, SessionFunnel, changes, batch)
+
+
+def apply_cohorts(conn: Connection, changes: pa.Table, batch: MirrorBatch) -> Applied:
+    """Brings ``cohorts`` to the end of ``changes``, rows of the change feed of ``gold.cohorts``.
+
+    Raises psycopg2.Error, after a rollback.
+    """
+    return _apply_changes(conn, COHORTS, Cohorts, changes, batch)
 
 
 def apply_quality_results(conn: Connection, verdicts: pa.Table, batch: MirrorBatch) -> Applied:

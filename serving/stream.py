@@ -11,6 +11,7 @@ import pyarrow as pa
 from psycopg2.extensions import connection as Connection
 
 from lakehouse.contracts import (
+    Cohorts,
     FunnelSummary,
     FunnelWindows,
     QualityDecisions,
@@ -22,6 +23,7 @@ from lakehouse.contracts import (
 from lakehouse.stages import Context, Stage
 from serving.follower import PostgresFollower
 from serving.mirror import (
+    COHORTS,
     FUNNEL_SUMMARY,
     FUNNEL_WINDOWS,
     QUALITY_DECISIONS,
@@ -29,6 +31,7 @@ from serving.mirror import (
     RAW_EVENTS,
     SESSION_FUNNEL,
     StreamStatus,
+    apply_cohorts,
     apply_funnel_summary,
     apply_funnel_windows,
     apply_quality_decisions,
@@ -61,6 +64,7 @@ MIRRORS = (
     Mirror(FUNNEL_WINDOWS, FunnelWindows, apply_funnel_windows),
     Mirror(FUNNEL_SUMMARY, FunnelSummary, apply_funnel_summary),
     Mirror(SESSION_FUNNEL, SessionFunnel, apply_session_funnel),
+    Mirror(COHORTS, Cohorts, apply_cohorts),
     Mirror(QUALITY_RESULTS, QualityResults, apply_quality_results),
     Mirror(QUALITY_DECISIONS, QualityDecisions, apply_quality_decisions),
 )

@@ -30,7 +30,7 @@ def rebuild(
 
     silver: events, duplicates and quarantine, from bronze; --since is the day of arrival. What silver's readers (gold,
     churn features, Postgres) made of the days that changed, they make anew right after it. gold: funnels and users'
-    days, from silver; --since is the day of the events; and the churn features of all users.
+    days, from silver; --since is the day of the events; and the churn features and cohorts of all users.
 
     It computes beside the rounds, and has their turn only for the last step. Killed at any moment it leaves the rows
     that were there, or those made anew: start it again, or the stack, which ends what had been begun.

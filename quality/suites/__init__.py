@@ -7,6 +7,7 @@ from quality.suite import Suite
 from quality.suites import (
     bronze_user_events,
     gold_churn_features,
+    gold_cohorts,
     gold_funnel_summary,
     gold_funnel_windows,
     gold_session_days,
@@ -32,5 +33,6 @@ def built_in(settings: Settings) -> list[Suite]:
         gold_churn_features.suite(settings),
         gold_session_days.suite(settings),
         gold_session_funnel.suite(settings),
+        gold_cohorts.suite(settings),
         *mirrors.suites(settings),
     ]

@@ -16,20 +16,23 @@ from lakehouse.home import Home
 from serving.postgres import connect, transaction
 
 PAGE = Path(__file__).parents[2] / "dashboard" / "app.py"
-TABLES = "raw_events, funnel_summary, funnel_windows, mirror_ledger, pipeline_status, churn_prediction"
+TABLES = "raw_events, funnel_summary, funnel_windows, cohorts, mirror_ledger, pipeline_status, churn_prediction"
 
 
 @pytest.fixture
 def open_page(endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """``open_page(range="All")``: the page at that address, after its first run."""
+    """``open_page(range="All")``: the page Now at that address, after its first run; another page is named by its file,
+    ``open_page("pipeline", …)``."""
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
     endpoints.save(Home(tmp_path).make())
 
-    def run(**query: str) -> AppTest:
+    def run(name: str = "now", /, **query: str) -> AppTest:
         st.cache_data.clear()
         page = AppTest.from_file(str(PAGE), default_timeout=30)
-        for name, value in query.items():
-            page.query_params[name] = value
+        if name != "now":
+            page.switch_page(f"pages/{name}.py")
+        for parameter, value in query.items():
+            page.query_params[parameter] = value
         return page.run()
 
     return run

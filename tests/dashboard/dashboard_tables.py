@@ -61,6 +61,11 @@ class Tables:
         row |= {"scored_at": now, "features": "{}", "reasons": []}
         self._insert(f"churn_prediction ({', '.join(row)})", [tuple(row.values())])
 
+    def cohort(self, unit: str, cohort: str, *users: int) -> None:
+        """The cells of a cohort in ``cohorts``, from its own period on."""
+        cells = [(unit, cohort, period, number) for period, number in enumerate(users)]
+        self._insert("cohorts (unit, cohort, period, users)", cells)
+
     def a_while_later(self, seconds: int, rows_total: int) -> None:
         """Every stream reports again, with so many rows."""
         with transaction(self._conn) as cursor:

@@ -35,7 +35,7 @@ from tests.faults.check import COUNTED
 from tests.faults.flow import Flow
 from tests.faults.messages import Kind, Messages, events
 from tests.faults.writer_process import WriterProcess
-from tests.pipeline.judge import churn_features, session_funnel, summarise, user_days
+from tests.pipeline.judge import churn_features, cohorts, session_funnel, summarise, user_days
 from tests.pipeline.shop_stack import Shop
 
 pytestmark = pytest.mark.long
@@ -115,6 +115,7 @@ class Bench:
         assert features["user_id"].to_list() == sorted(set(produced["user_id"]))
         told = churn_features(produced, COUNTED, features.select("user_id", "as_of"))
         assert_frame_equal(features.select(told.columns), told)
+        assert_frame_equal(self.shop.cohorts(), cohorts(produced))
         tags = self.shop.query("SELECT product_id AS tag FROM raw_events").get_column("tag").sort()
         assert tags.equals(produced.get_column("tag"))
         self._assert_each_message_in_one_table()
@@ -137,6 +138,7 @@ def bench(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
         kafka_bootstrap=endpoints.kafka,
         topic="kill_points",
         allowed_lateness_minutes=0,
+        cohorts_interval_s=0,  # so that a batch reaches them
         time_travel_hours=10 / 3600,  # so that there is something to vacuum
         compact_files=2,
         max_events_per_batch=150,  # so that there is a backlog: a batch is read while the one before it is taken

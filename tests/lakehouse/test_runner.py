@@ -227,6 +227,48 @@ def test_in_a_hurry_a_stage_with_an_interval_lets_the_others_work_off_their_back
     assert runs == [(1, 1, 1), (2, 1, 1), (3, 1, 1), (3, 2, 2), (3, 3, 3)]
 
 
+def test_a_stage_that_comes_very_rarely_and_takes_long_does_not_hold_back_one_that_comes_often() -> None:
+    rounds = Rounds([])
+
+    class Slow(Scripted):
+        def run(self) -> None:
+            super().run()
+            rounds.clock.now += 2.0
+
+    often, rare = Scripted("user_days", 9), Slow("retention", 9)
+    often.interval_s, rare.interval_s = 5.0, 300.0
+    rounds.runner.stages = [often, rare]
+
+    rounds.runner.round()
+    rounds.clock.now += 3.0
+    rounds.runner.round()
+
+    assert (often.runs, rare.runs) == (2, 1)
+
+
+def test_a_stage_that_goes_on_has_its_next_turn_in_the_next_round_and_then_waits_by_all_that_it_took() -> None:
+    rounds = Rounds([])
+
+    class InThreeTurns(Scripted):
+        @property
+        def goes_on(self) -> bool:
+            return self.runs % 3 != 0
+
+        def run(self) -> None:
+            super().run()
+            rounds.clock.now += 2.0
+
+    rounds.runner.stages = [slow := InThreeTurns("retention", 9)]
+    slow.interval_s = 5.0
+    began = rounds.clock.now
+
+    for _ in range(4):
+        rounds.runner.round()
+
+    assert slow.runs == 3
+    assert slow.state.due_at == began + 4.0 + 60.0
+
+
 def test_a_stage_with_an_interval_that_takes_long_comes_more_rarely() -> None:
     rounds = Rounds([])
 

@@ -109,6 +109,21 @@ def churn_features(
     return features.select(sorted(features.columns)).sort("user_id")
 
 
+def cohorts(events: pl.DataFrame) -> pl.DataFrame:
+    """Users of each cohort and period, by day and by week, sorted by them; by pandas' calendar of periods."""
+    acts = events.select("user_id", pl.col("event_time").dt.replace_time_zone(None)).to_pandas()
+    found = []
+    for unit, calendar in (("day", "D"), ("week", "W-SUN")):
+        acts["at"] = acts["event_time"].dt.to_period(calendar)
+        first = acts.groupby("user_id")["at"].transform("min")
+        acts["period"] = acts["at"].astype("int64") - first.astype("int64")
+        acts["cohort"] = first.dt.start_time.dt.date
+        counted = acts.groupby(["cohort", "period"])["user_id"].nunique()
+        found += [(unit, cohort, int(period), int(users)) for (cohort, period), users in counted.items()]
+    schema = {"unit": pl.String, "cohort": pl.Date, "period": pl.Int64, "users": pl.Int64}
+    return pl.DataFrame(found, schema=schema, orient="row").sort("unit", "cohort", "period")
+
+
 def _counts(counted: Mapping[str, str]) -> list[pl.Expr]:
     """Events by type, all events, and sessions: their number and, last, themselves."""
     session = pl.col("session_id").drop_nulls()

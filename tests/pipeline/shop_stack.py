@@ -110,6 +110,10 @@ class Shop:
         """``gold.churn_features``, all columns."""
         return in_order(self.delta("gold.churn_features"), "user_id")
 
+    def cohorts(self) -> pl.DataFrame:
+        """``gold.cohorts``, the cells with users."""
+        return self.delta("gold.cohorts").filter(pl.col("users") > 0).sort("unit", "cohort", "period")
+
     def query(self, sql: str) -> pl.DataFrame:
         """What Postgres answers to its reader; times in UTC."""
         dsn = Endpoints.load(Home(self.home)).postgres_reader

@@ -98,6 +98,13 @@ def test_the_ordered_funnel_is_what_the_file_says(shop: Shop, ga4: Path) -> None
     assert_frame_equal(shop.session_funnel_mirror(), expected)
 
 
+def test_cohorts_are_what_the_file_says(shop: Shop, ga4: Path) -> None:
+    expected = judge.cohorts(judge.read_events(ga4))
+
+    assert_frame_equal(shop.cohorts(), expected)
+    assert_frame_equal(shop.query("SELECT * FROM cohorts ORDER BY unit, cohort, period"), expected)
+
+
 def test_postgres_is_what_the_file_says(shop: Shop, expected: pl.DataFrame) -> None:
     assert_frame_equal(shop.mirror(), expected)
 

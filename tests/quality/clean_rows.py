@@ -123,6 +123,7 @@ CLEAN: Mapping[str, Mapping[str, Any]] = {
         "purchased_later": 0,
         "date": DAY,
     },
+    "gold.cohorts": {"unit": "week", "cohort": DAY, "period": 1, "users": 3},
     "postgres.raw_events": {"part": str(DAY), "rows_in_delta": 6, "rows_in_mirror": 6, "wrong_rows": 0},
     "postgres.funnel_summary": {
         "part": str(DAY),

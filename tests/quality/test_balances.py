@@ -6,7 +6,16 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverEvents, SilverQuarantine
-from quality.balances import Scope, counted, counted_by_day, described, funnelled, placed, received
+from quality.balances import (
+    Scope,
+    counted,
+    counted_by_day,
+    described,
+    first_seen,
+    funnelled,
+    placed,
+    received,
+)
 
 T0 = {"T/0": 4}
 
@@ -119,3 +128,14 @@ def test_a_session_that_the_funnel_lacks_is_found_in_its_dimension(spark: SparkS
         "country": (1, 1),
         "device": (2, 1),
     }
+
+
+def test_a_user_who_is_in_no_cohort_is_found_by_unit(spark: SparkSession) -> None:
+    days = spark.createDataFrame([("ann",), ("ann",), ("bob",)], "user_id string")
+    cells = spark.createDataFrame(
+        [("day", 0, 2), ("day", 1, 1), ("week", 0, 1)], "unit string, period long, users long"
+    )
+
+    found = {balance.name: (balance.left_value, balance.right_value) for balance in first_seen(days, cells)}
+
+    assert found == {"user_days → cohorts: by day": (2, 2), "user_days → cohorts: by week": (2, 1)}

@@ -232,6 +232,21 @@ def test_whoever_drains_waits_for_the_verdict_of_a_gate(kept: Callable[..., Kept
     assert arrival.is_complete()
 
 
+def test_whoever_drains_waits_for_no_interval_once_all_is_there(kept: Callable[..., Kept]) -> None:
+    shop = kept()
+    silver, gold = shop.lake.stages[:2]
+    shop.lake.receive(message("view", NOON))
+    silver.run()
+    gold.state.due_at = 300.0
+    arrival = Arrival([silver, gold], shop.lake.store.version)
+
+    assert not arrival.is_complete()
+
+    assert gold.state.due_at == 0.0
+    gold.run()
+    assert arrival.is_complete()
+
+
 def test_what_is_not_judged_yet_is_held_unless_the_validator_is_off(kept: Callable[..., Kept]) -> None:
     def held(shop: Kept) -> list[tuple[str, str, int | None]]:
         in_future = utc_now() + timedelta(hours=1)

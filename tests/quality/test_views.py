@@ -53,6 +53,17 @@ def test_rows_that_wait_too_long_are_found(judge: Judge) -> None:
     ]
 
 
+def test_more_users_than_their_cohort_has_are_found(judge: Judge) -> None:
+    week, own = pl.DataFrame(rows("gold.cohorts")), {"period": 0}
+    of_two = Facts(sizes=week.select("unit", "cohort", pl.lit(2, pl.Int64).alias("users")))
+    cells = rows("gold.cohorts", own | {"users": 2}, {"users": 3})
+
+    (found,) = (v for v in judge.judge("gold.cohorts", cells, of_two) if not v.success)
+
+    assert found.expectation == "users_are_of_the_cohort"
+    assert [example["period"] for example in found.examples] == [1]
+
+
 def account(rows_in: int, out: int, duplicate: int, refused: int, added: int | None = None) -> Facts:
     values = (1, rows_in, out, duplicate, refused, out if added is None else added, None)
     return Facts(accounts=pl.DataFrame([values], schema=ACCOUNTS, orient="row"))

@@ -16,6 +16,7 @@ from serving_rows import at, batch, event, events, read
 from lakehouse.contracts import (
     ChurnPrediction,
     ChurnPredictionHistory,
+    Cohorts,
     FunnelSummary,
     FunnelWindows,
     SessionFunnel,
@@ -57,7 +58,12 @@ def contract(table: type[Table]) -> list[tuple[str, str, bool]]:
 
 @pytest.mark.parametrize(
     ("mirror", "table"),
-    [("funnel_summary", FunnelSummary), ("funnel_windows", FunnelWindows), ("session_funnel", SessionFunnel)],
+    [
+        ("funnel_summary", FunnelSummary),
+        ("funnel_windows", FunnelWindows),
+        ("session_funnel", SessionFunnel),
+        ("cohorts", Cohorts),
+    ],
 )
 def test_a_gold_mirror_has_the_columns_of_its_contract(writer: Connection, mirror: str, table: type[Table]) -> None:
     assert columns(writer, mirror) == contract(table)

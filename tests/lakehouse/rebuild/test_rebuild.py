@@ -24,6 +24,7 @@ from lakehouse.commits import Commit
 from lakehouse.contracts import (
     BronzeEvents,
     ChurnFeatures,
+    Cohorts,
     FunnelSummary,
     FunnelWindows,
     SessionDays,
@@ -46,7 +47,7 @@ from lakehouse.settings import Settings
 from lakehouse.stages import Context
 from lakehouse.store import TableStore
 from silver.stream import stages as silver_stages
-from tests.pipeline.judge import session_funnel, summarise, user_days
+from tests.pipeline.judge import cohorts, session_funnel, summarise, user_days
 from tests.pipeline.shop_stack import in_order
 
 COUNTED = {"num_views": "view", "num_add_to_cart": "add_to_cart", "num_purchases": "purchase"}
@@ -60,6 +61,7 @@ TABLES = (
     SessionDays,
     SessionFunnel,
     ChurnFeatures,
+    Cohorts,
 )
 
 Message = dict[str, Any]
@@ -187,6 +189,7 @@ class Layers:
         windows = self.rows(FunnelWindows).group_by("event_type").agg(pl.col("num_events").sum())
         assert dict(windows.iter_rows()) == Counter(events["event_type"])
         assert self.rows(ChurnFeatures)["user_id"].to_list() == sorted(set(events["user_id"]))
+        assert_frame_equal(self.rows(Cohorts).filter(pl.col("users") > 0), cohorts(events))
         placed = pl.concat([self.rows(table)["offset"] for table in TABLES[:3]])
         assert sorted(placed) == list(range(self.sent))
 
@@ -209,7 +212,7 @@ def test_what_is_right_stays_as_it_is(layers: Layers) -> None:
 
     assert {count for each in replaced for count in each.values()} == {0}
     after = layers.versions()
-    assert {name for name in before if after[name] != before[name]} <= {ChurnFeatures.name}
+    assert {name for name in before if after[name] != before[name]} <= {ChurnFeatures.name, Cohorts.name}
 
 
 def test_silver_is_made_anew_and_gold_follows(layers: Layers) -> None:
@@ -284,6 +287,7 @@ def test_gold_is_made_anew(layers: Layers) -> None:
     layers.spoil(SessionDays, "user_id = 'dan'", num_views="num_views + 7")
     layers.spoil(SessionFunnel, "date = DATE '2026-03-02'", sessions="sessions + 7")
     layers.spoil(ChurnFeatures, "user_id = 'dan'", num_events="0")
+    layers.spoil(Cohorts, "period = 0", users="7")
 
     replaced = layers.gold()
 
@@ -292,6 +296,7 @@ def test_gold_is_made_anew(layers: Layers) -> None:
         replaced.pop(table.name) for table in (FunnelSummary, FunnelWindows, UserDays, SessionDays, SessionFunnel)
     ] == [{"days": 1}] * 5
     assert layers.rows(ChurnFeatures).filter(pl.col("user_id") == "dan")["num_events"].item() == 1
+    assert replaced["gold.cohorts"] == {"cells": layers.rows(Cohorts).filter(pl.col("period") == 0).height}
     assert_frame_equal(layers.rows(FunnelSummary).select(late.columns), late)
 
 

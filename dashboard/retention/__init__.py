@@ -1,0 +1,1 @@
+"""What the page Retention reads and draws."""
