@@ -11,8 +11,8 @@ from dashboard.retention import panels
 from dashboard.retention.queries import Unit, read_retention
 from lakehouse.settings import Settings
 
+# How many cohorts can be looked at. (A comment, for Streamlit would write a string onto the page.)
 LENGTHS: Final = {Unit.WEEK: (8, 12, 26), Unit.DAY: (14, 30, 60)}
-"""How many cohorts can be looked at."""
 DEFAULTS: Final = {Unit.WEEK: 12, Unit.DAY: 30}
 
 

@@ -13,9 +13,9 @@ OPEN_OPACITY = 0.45
 """Of what is not final: faint, as on the other pages."""
 MOST_LABELLED = 14
 """Periods beside each other whose cells still have room for a number."""
-SCALE: Final = ("#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6")
-"""ColorBrewer's Blues, of one hue and falling lightness, so that it is the same to every eye. Its darkest steps are
-left out: dark ink reads on all of it, and all of it stands out from a light page and from a dark one."""
+SCALE: Final = ("#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6")
+"""ColorBrewer's Blues, of one hue and falling lightness, so that it is the same to every eye. Its ends are left out:
+dark ink reads on all of it, and all of it stands out from a light page and from a dark one."""
 INK: Final = "#0b1f33"
 
 HEAT_HEAD_PX, HEAT_ROW_PX, HEAT_ROW_DENSE_PX = 104, 28, 16
@@ -34,10 +34,12 @@ def heat_map(grid: pl.DataFrame, unit: Unit) -> dict[str, Any]:
     labels = grid["period"].n_unique() <= MOST_LABELLED
     highest: float = cells.select(pl.col("share").filter(pl.col("period") != "0").max()).item() or 1.0
     shown = cells.drop("is_final")
+    # A faint cell takes on the page's colour, which may be dark: there a number needs a rim.
+    rim = {"opacity": 1, "textBorderColor": SCALE[0], "textBorderWidth": 2}
     series = {
         "type": "heatmap",
         "encode": {"x": "period", "y": "cohort", "value": "share"},
-        "label": {"show": labels, "formatter": "{@share}", "color": INK, "fontSize": 11},
+        "label": {"show": labels, "formatter": "{@share}", "color": INK, "fontSize": 11, **rim},
         "labelLayout": {"hideOverlap": True},
     }
     return {
@@ -59,6 +61,7 @@ def heat_map(grid: pl.DataFrame, unit: Unit) -> dict[str, Any]:
             # The own period is the whole cohort: on its scale all others would look alike.
             "min": 0,
             "max": highest,
+            "precision": 1,
             "text": [f"{highest} %", "0 %"],
             "inRange": {"color": list(SCALE)},
             "orient": "horizontal",
