@@ -7,6 +7,8 @@ st.navigation(
     [
         st.Page("pages/now.py", title="Now", icon=":material/bolt:", default=True),
         st.Page("pages/retention.py", title="Retention", icon=":material/event_repeat:"),
+        st.Page("pages/churn.py", title="Churn", icon=":material/trending_down:"),
+        st.Page("pages/user.py", title="User", icon=":material/person:", visibility="hidden"),
     ],
     position="top",
 ).run()

@@ -29,10 +29,15 @@ def minutes(length: int) -> str:
 
 def share(part: int, whole: int) -> str:
     """A conversion rate; a dash where there is nothing to convert."""
-    return f"{part / whole:.1%}".replace("%", " %") if whole else "—"
+    return per_cent(part / whole if whole else None)
 
 
 def shortened(text: str, most: int = 32) -> str:
     """In one line, for a legend: line ends and the like are shown as spaces, what is too long is cut."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def per_cent(probability: float | None) -> str:
+    """A probability or a share; a dash where it is not known."""
+    return "—" if probability is None else f"{probability:.1%}".replace("%", " %")

@@ -457,6 +457,21 @@ class ChurnPredictionHistory(Table):
     key = (user_id, as_of_date, model_version)
 
 
+class ChurnScoreDays(Table):
+    name = "churn_score_days"
+    comment = "In Postgres: users by model, score and verdict, as they stood at the end of each day; the newest is now."
+
+    as_of_date = Column("as_of_date", "date", "Day (UTC) that the scores had come to, in event time.", nullable=False)
+    model_version = Column("model_version", "string", "The model that scored.", nullable=False)
+    bucket = Column(
+        "bucket", "short", "The probability in twentieths: 0 is below 0.05, 19 from 0.95 to 1.", nullable=False
+    )
+    churned = Column("churned", "boolean", "Whether the probability reached the model's threshold.", nullable=False)
+    num_users = Column("num_users", "long", "Users.", nullable=False)
+
+    key = (as_of_date, model_version, bucket, churned)
+
+
 class QualityResults(Table):
     name = "quality.results"
     comment = "Every verdict: one row for each expectation of each run of the validator."

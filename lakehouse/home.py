@@ -53,6 +53,11 @@ class Home:
         return self.models / "champion.json"
 
     @property
+    def champion_watch(self) -> Path:
+        """What the newest watch of a champion found, as JSON: by `model drift` and `train`, for the dashboard."""
+        return self.models / "watch.json"
+
+    @property
     def quality(self) -> Path:
         """What the validator keeps: Great Expectations' Data Docs, and which alarms it has sent."""
         return self.root / "quality"

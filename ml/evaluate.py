@@ -40,6 +40,16 @@ class Interval:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What was said of users with nearby scores, and what came of it."""
+
+    users: int
+    mean_score: float
+    churned: float
+    """The share of them that churned."""
+
+
 def metrics(churned: Floats, score: Floats, weight: Floats | None = None) -> dict[str, float]:
     """All of ``METRICS``. Ranks: 0.5 of the ROC AUC is chance. NaN where ``churned`` holds one class alone."""
     w = np.ones_like(score) if weight is None else weight
@@ -114,6 +124,12 @@ def calibration_bins(churned: Floats, score: Floats, weight: Floats) -> tuple[Fl
     mean = np.bincount(bins, (weight * score)[order], BINS) / held
     share = np.bincount(bins, (weight * churned)[order], BINS) / held
     return mass, mean, share
+
+
+def calibration_curve(churned: Floats, score: Floats) -> tuple[Calibration, ...]:
+    """`calibration_bins` of users who all count alike, by rising score; of a bin that nobody is in there is none."""
+    bins = zip(*calibration_bins(churned, score, np.ones_like(score)), strict=True)
+    return tuple(Calibration(round(mass), float(mean), float(share)) for mass, mean, share in bins if mass)
 
 
 def calibration_error(churned: Floats, score: Floats, weight: Floats) -> float:

@@ -19,7 +19,7 @@ from gold.churn_features import FEATURES
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from ml.drift import Reference
-from ml.evaluate import Floats, Interval
+from ml.evaluate import Calibration, Floats, Interval
 from ml.models import ChurnModel
 
 FORMAT: Final = "lakehouse churn model 1"
@@ -49,6 +49,8 @@ class ModelCard:
     """The Delta version of each table that it was trained on."""
     known_at_cut: bool = False
     """Whether features are of what the broker had by their cut; else of every event before it, however late it came."""
+    calibration: tuple[Calibration, ...] = ()
+    """Of the calibrated model on the test's cut, by rising score; empty where it was packaged before this was kept."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 
 from gold.churn_features import FEATURES
 from ml.drift import ACTIVE, reference_of
-from ml.evaluate import Floats
+from ml.evaluate import Floats, calibration_curve
 from ml.models import matrix
 from ml.package import ModelCard, Package
-from ml.training import CHOSEN, COUNTS_ALONE, Plan, Trained
+from ml.training import CHOSEN, COUNTS_ALONE, Plan, Trained, labels
 from ml.versions import code_version
 
 
@@ -43,6 +43,9 @@ def packaged(
         features_hash=features_hash(),
         data_versions=dict(data_versions or {}),
         known_at_cut=known_at_cut,
+        calibration=calibration_curve(
+            labels(trained.data.judged), trained.model.whole.probability(matrix(trained.data.judged))
+        ),
     )
     x = matrix(trained.data.training)
     active = matrix(trained.data.training.filter(ACTIVE))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from lakehouse.contracts import SIMULATED_MODEL, UserDays
@@ -51,7 +54,10 @@ class Watches:
     home: Home
 
     def keep(self, found: Watch, data_versions: Mapping[str, int]) -> str:
-        """Keeps ``found``, of the tables' Delta versions ``data_versions``; gives back the id of its run."""
+        """Keeps ``found``, of the tables' Delta versions ``data_versions``; gives back the id of its run.
+
+        The newest lies beside the champion too, for whoever shows it: MLflow takes seconds to import.
+        """
         tags = {
             "model_version": found.model_version,
             "at": found.at.isoformat(),
@@ -66,6 +72,7 @@ class Watches:
             client.log_batch(run, [mlflow.entities.Metric(name, value, now, 0) for name, value in metrics.items()])
             client.log_dict(run, found.as_document(), DOCUMENT)
             client.set_terminated(run)
+        _save(found, self.home.champion_watch)
         return str(run)
 
     def latest(self, most: int) -> list[Kept]:
@@ -92,6 +99,12 @@ class Watches:
             )
             for run in found
         ]
+
+
+def _save(found: Watch, path: Path) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(found.as_document()))
+    unfinished.replace(path)
 
 
 def watch_and_keep(registry: Registry, champion: Package, pinned: PinnedDays) -> Watch:

@@ -45,7 +45,7 @@ WRITABLE = (
     "mirror_ledger",
     "pipeline_status",
 )
-READABLE = (*WRITABLE, "alembic_version")
+READABLE = (*WRITABLE, "churn_score_days", "alembic_version")
 WRITER_FUNCTIONS = ("make_raw_events_day(date)", "drop_expired_raw_events(integer)")
 
 

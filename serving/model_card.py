@@ -23,6 +23,14 @@ class Metric(BaseModel):
     high: float | None = Field(description="… to here lie 95 % of its bootstrap values.")
 
 
+class CalibrationPoint(BaseModel):
+    """Of users with nearby scores: what was said of them, and what came of it."""
+
+    users: int
+    mean_score: float
+    churned: float = Field(description="The share of them that churned.")
+
+
 class Feature(BaseModel):
     """Something that the model takes."""
 
@@ -55,6 +63,7 @@ class Card(BaseModel):
                     "test_rows": 16815,
                     "metrics": _METRICS,
                     "counts_metrics": _METRICS,
+                    "calibration": [{"users": 1682, "mean_score": 0.91, "churned": 0.9}],
                     "data_versions": {"gold.user_days": 412},
                     "known_at_cut": False,
                     "code_version": "0.1.0",
@@ -79,6 +88,9 @@ class Card(BaseModel):
     test_rows: int
     metrics: dict[str, Metric]
     counts_metrics: dict[str, Metric] = Field(description="Where the three counts alone are given.")
+    calibration: list[CalibrationPoint] = Field(
+        description="The test's users in bins of equal size, by rising score; empty where it was not kept."
+    )
     data_versions: dict[str, int] = Field(description="The Delta version of each table that it was trained on.")
     known_at_cut: bool = Field(
         description="Whether its features were of what the broker had by their cut; else of every event before it."
@@ -107,6 +119,10 @@ def describe(package: Package, loaded_at: datetime | None, problem: str | None) 
         test_rows=card.test_rows,
         metrics=_metrics(card.metrics),
         counts_metrics=_metrics(card.counts_metrics),
+        calibration=[
+            CalibrationPoint(users=one.users, mean_score=one.mean_score, churned=one.churned)
+            for one in card.calibration
+        ],
         data_versions=dict(card.data_versions),
         known_at_cut=card.known_at_cut,
         code_version=card.code_version,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 import pyarrow as pa
 
+from lakehouse.answers import complaint, detail_of, in_words
 from lakehouse.errors import LakehouseError, Unavailable
 
 CONNECT_LIMIT_S = 2.0
@@ -104,12 +104,12 @@ class ScoringClient:
             ) from None
         if answer.status_code == httpx.codes.OK:
             return answer
-        detail = _detail(answer)
+        detail = detail_of(answer)
         if answer.status_code in _AWAY:
-            raise Unavailable(f"the API at {self.address} cannot score now: {_in_words(detail)}")
+            raise Unavailable(f"the API at {self.address} cannot score now: {in_words(detail)}")
         if answer.status_code in _REFUSED and method == "POST":
-            raise Refused(_in_words(detail), _by_row(detail))
-        raise LakehouseError(f"the API at {self.address} answers {path} with {answer.status_code}: {_in_words(detail)}")
+            raise Refused(in_words(detail), _by_row(detail))
+        raise LakehouseError(f"the API at {self.address} answers {path} with {answer.status_code}: {in_words(detail)}")
 
     def _not_understood(self, answer: httpx.Response, why: str) -> LakehouseError:
         return LakehouseError(f"the API at {self.address} answers {answer.url.path} with something else ({why})")
@@ -122,21 +122,6 @@ def _to_stream(rows: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _detail(answer: httpx.Response) -> Any:
-    try:
-        return answer.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        return answer.text or answer.reason_phrase
-
-
-def _in_words(detail: Any) -> str:
-    """``detail`` of an error, as FastAPI writes it, in one line of at most 300 characters."""
-    if isinstance(detail, list):
-        detail = "; ".join(_complaint(part) for part in detail)
-    text = detail if isinstance(detail, str) else json.dumps(detail)
-    return " ".join(text.split())[:300]
-
-
 def _by_row(detail: Any) -> dict[int, str]:
     """What is said of each row: the first number of a place, ``["body", "rows", 3, "num_views"]``, is the row's."""
     found: dict[int, list[str]] = {}
@@ -144,14 +129,5 @@ def _by_row(detail: Any) -> dict[int, str]:
         place = part.get("loc") if isinstance(part, dict) else None
         number = next((each for each in place or () if isinstance(each, int)), None)
         if number is not None:
-            found.setdefault(number, []).append(_complaint(part))
+            found.setdefault(number, []).append(complaint(part))
     return {number: "; ".join(complaints)[:300] for number, complaints in found.items()}
-
-
-def _complaint(part: Any) -> str:
-    """``num_views: Input should be …``."""
-    if not isinstance(part, dict):
-        return str(part)
-    place = list(part.get("loc") or ())
-    where = place[-1] if place and isinstance(place[-1], str) else None
-    return f"{where}: {part.get('msg')}" if where else str(part.get("msg"))

@@ -16,7 +16,10 @@ from lakehouse.home import Home
 from serving.postgres import connect, transaction
 
 PAGE = Path(__file__).parents[2] / "dashboard" / "app.py"
-TABLES = "raw_events, funnel_summary, funnel_windows, cohorts, mirror_ledger, pipeline_status, churn_prediction"
+TABLES = (
+    "raw_events, funnel_summary, funnel_windows, session_funnel, cohorts, mirror_ledger, pipeline_status, "
+    "churn_prediction, churn_prediction_history, churn_score_days"
+)
 
 
 @pytest.fixture

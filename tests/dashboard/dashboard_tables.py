@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
+from psycopg2.extras import Json, execute_values
 from streamlit.testing.v1 import AppTest
 
 from serving.postgres import transaction
 
 Open = Callable[..., AppTest]
-"""``open_page(range="All")``: the page at that address, after its first run."""
+"""``open_page(range="All")``, ``open_page("churn", show="All")``: the page at that address, after its first run."""
 
 
 class Tables:
@@ -54,12 +54,34 @@ class Tables:
         row = {"stream": stream, "state": "idle", "rows_total": 0, **fields, "updated_at": datetime.now(UTC) - ago}
         self._insert(f"pipeline_status ({', '.join(row)})", [tuple(row.values())])
 
-    def score(self, user: str, probability: float, model: str) -> None:
-        """A row of ``churn_prediction``."""
-        now = datetime.now(UTC)
-        row = {"user_id": user, "churn_probability": probability, "model_version": model, "as_of": now}
-        row |= {"scored_at": now, "features": "{}", "reasons": []}
-        self._insert(f"churn_prediction ({', '.join(row)})", [tuple(row.values())])
+    def score(self, user: str, probability: float | None, model: str = "3", at: str = "", **fields: Any) -> None:
+        """A row of ``churn_prediction`` in the place of the user's last one, ``at`` (ISO, UTC) or now; the threshold is
+        0.5, and without a probability the API refused the user. ``features`` are a dictionary."""
+        moment = datetime.fromisoformat(at).replace(tzinfo=UTC) if at else datetime.now(UTC)
+        known = probability is not None
+        row: dict[str, Any] = {
+            "user_id": user,
+            "churn_probability": probability,
+            "churned": probability >= 0.5 if probability is not None else None,
+            "threshold": 0.5 if known else None,
+            "model_version": model if known else None,
+            "as_of": moment,
+            "scored_at": moment,
+            "reasons": [],
+            "error": None if known else "num_views: too many",
+            **fields,
+            "features": Json({"recency_days": 1.0, "days_since_purchase": None, **fields.get("features", {})}),
+        }
+        changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in row)
+        with transaction(self._conn) as cursor:
+            statement = f"INSERT INTO churn_prediction ({', '.join(row)}) VALUES %s"
+            execute_values(cursor, f"{statement} ON CONFLICT (user_id) DO UPDATE SET {changes}", [tuple(row.values())])
+
+    def past_score(self, user: str, probability: float, at: str, model: str = "3") -> None:
+        """A row of ``churn_prediction_history``."""
+        moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+        columns = "user_id, scored_at, as_of, churn_probability, model_version"
+        self._insert(f"churn_prediction_history ({columns})", [(user, moment, moment, probability, model)])
 
     def cohort(self, unit: str, cohort: str, *users: int) -> None:
         """The cells of a cohort in ``cohorts``, from its own period on."""

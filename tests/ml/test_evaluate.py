@@ -7,7 +7,16 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ml.evaluate import auc_differences, calibration_bins, log_odds, metrics, roc_auc, with_intervals
+from ml.evaluate import (
+    Calibration,
+    auc_differences,
+    calibration_bins,
+    calibration_curve,
+    log_odds,
+    metrics,
+    roc_auc,
+    with_intervals,
+)
 
 
 def array(*values: float) -> np.ndarray:
@@ -58,6 +67,16 @@ def test_calibration_error_is_the_distance_of_score_and_share_in_bins_of_equal_m
 
     assert (mass.tolist(), mean.tolist(), share.tolist()) == ([10.0] * 10, pytest.approx([0.8] * 10), [0.5] * 10)
     assert metrics(churned, np.full(100, 0.8))["calibration_error"] == pytest.approx(0.3)
+
+
+def test_the_calibration_curve_has_a_point_for_each_bin_that_somebody_is_in() -> None:
+    curve = calibration_curve(array(1, 0, 0, 1), array(0.9, 0.2, 0.6, 0.7))
+    assert curve == (
+        Calibration(1, 0.2, 0.0),
+        Calibration(1, 0.6, 0.0),
+        Calibration(1, 0.7, 1.0),
+        Calibration(1, 0.9, 1.0),
+    )
 
 
 def test_intervals_hold_the_value_and_are_the_same_for_a_seed() -> None:

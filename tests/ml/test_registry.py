@@ -66,6 +66,7 @@ def test_the_first_model_becomes_champion_and_its_file_serves(home: Home, first:
     )
     assert served.card.version == "1"
     assert (served.card.known_at_cut, served.card.data_versions) == (False, {"gold.user_days": 1})
+    assert sum(one.users for one in served.card.calibration) == served.card.test_rows
     np.testing.assert_array_equal(
         served.model.probability(first.trained.data.judged), first.trained.model.probability(first.trained.data.judged)
     )
@@ -122,6 +123,7 @@ def test_a_watch_is_kept_in_mlflow_with_what_came_of_the_predictions_of_each_mod
     assert kept.metrics["realised.0.roc_auc"] == 0.5
     document = json.loads((home.models / "artifacts" / kept.run_id / "artifacts" / "watch.json").read_text())
     assert [one["model_version"] for one in document["realised"]] == ["0", "1"]
+    assert json.loads(home.champion_watch.read_text()) == document
 
 
 def test_training_keeps_a_watch_of_the_champion_that_was_there(home: Home, again: Challenge) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from gold.churn_features import FEATURES
 from lakehouse.contracts import ChurnFeatures as F
-from ml.evaluate import Interval
+from ml.evaluate import Calibration, Interval
 from ml.models import Blend, Boosting, Calibrated, ChurnModel, Costs, Logistic, fit_partial, matrix
 from ml.package import ModelCard, Package
 
@@ -78,5 +78,6 @@ def churn_package(version: str = "1", costs: Costs | None = None, turned: bool =
         code_version="abc",
         features_hash="def",
         data_versions={"gold.user_days": 12},
+        calibration=(Calibration(100, 0.3, 0.25), Calibration(100, 0.8, 0.9)),
     )
     return Package(model, card, np.nanmedian(x, axis=0))

@@ -16,6 +16,7 @@ from serving_rows import at, batch, event, events, read
 from lakehouse.contracts import (
     ChurnPrediction,
     ChurnPredictionHistory,
+    ChurnScoreDays,
     Cohorts,
     FunnelSummary,
     FunnelWindows,
@@ -34,6 +35,7 @@ TYPES = {
     "timestamp": "timestamp with time zone",
     "date": "date",
     "long": "bigint",
+    "short": "smallint",
     "integer": "integer",
     "boolean": "boolean",
     "decimal(18,4)": "numeric",
@@ -73,6 +75,7 @@ def test_the_scores_have_the_columns_of_their_contracts_with_the_features_as_jso
     expected = [(n, "jsonb" if n == ChurnPrediction.features else k, null) for n, k, null in contract(ChurnPrediction)]
     assert columns(writer, "churn_prediction") == expected
     assert columns(writer, "churn_prediction_history") == contract(ChurnPredictionHistory)
+    assert columns(writer, "churn_score_days") == contract(ChurnScoreDays)
 
 
 def test_raw_events_has_silvers_columns_with_the_day_received_for_the_day_of_the_event(writer: Connection) -> None:
@@ -160,6 +163,7 @@ def test_the_reader_begins_in_read_only_mode_and_reads_every_table(reader: Conne
         "DROP TABLE raw_events",
         "ALTER TABLE raw_events ADD COLUMN x int",
         "UPDATE alembic_version SET version_num = '0'",
+        "UPDATE churn_score_days SET num_users = 0",
     ],
 )
 def test_the_writer_moves_rows_and_nothing_else(writer: Connection, statement: str) -> None:

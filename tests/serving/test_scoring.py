@@ -321,6 +321,7 @@ def test_the_card_says_what_serves_and_what_it_was_trained_on(api: TestClient) -
     assert card["trained_at"] == "2026-03-01T12:00:00Z"
     assert card["metrics"]["roc_auc"] == {"value": 0.79, "low": 0.77, "high": 0.82}
     assert card["metrics"]["calibration_slope"]["value"] is None
+    assert card["calibration"][1] == {"users": 100, "mean_score": 0.8, "churned": 0.9}
     assert [f["name"] for f in card["features"] if f["needed"]] == list(THREE)
     assert (card["data_versions"], card["known_at_cut"]) == ({"gold.user_days": 12}, False)
 

@@ -1,0 +1,1 @@
+"""What the page Churn reads and draws."""
