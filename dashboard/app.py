@@ -9,6 +9,8 @@ st.navigation(
         st.Page("pages/retention.py", title="Retention", icon=":material/event_repeat:"),
         st.Page("pages/churn.py", title="Churn", icon=":material/trending_down:"),
         st.Page("pages/user.py", title="User", icon=":material/person:", visibility="hidden"),
+        st.Page("pages/quality.py", title="Quality", icon=":material/verified:"),
+        st.Page("pages/time_travel.py", title="Time travel", icon=":material/history:"),
     ],
     position="top",
 ).run()

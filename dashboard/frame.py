@@ -39,9 +39,20 @@ def panel(settings: Settings, draw: Callable[Concatenate[str, P], None], *args: 
     what is away is told in its place.
     """
 
+    _refreshed(settings, lambda: draw(reader(settings), *args, **kwargs))
+
+
+def panel_of_tables(
+    settings: Settings, draw: Callable[Concatenate[Home, P], None], *args: P.args, **kwargs: P.kwargs
+) -> None:
+    """``draw(home, …)`` likewise, for what is read from the tables: no stack need run, and Postgres may be away."""
+    _refreshed(settings, lambda: draw(Home(settings.home), *args, **kwargs))
+
+
+def _refreshed(settings: Settings, draw: Callable[[], None]) -> None:
     def drawn() -> None:
         try:
-            draw(reader(settings), *args, **kwargs)
+            draw()
         except Unavailable as error:
             broken(f"Postgres is away. `lakehouse status` shows what runs. {_again(settings)}", error)
         except LakehouseError as error:

@@ -6,7 +6,7 @@ Data of 2020 and of today may share a topic; "the last hour" is the last hour of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 MOST_BUCKETS = 150
@@ -44,6 +44,11 @@ class Span:
     @property
     def length(self) -> timedelta:
         return self.end - self.start
+
+    @property
+    def last_day(self) -> date:
+        """The day (UTC) of its last moment."""
+        return (self.end - timedelta(microseconds=1)).astimezone(UTC).date()
 
 
 def resolve(choice: Range, extent: Span, custom: Span | None = None) -> Span:

@@ -26,8 +26,9 @@ from lakehouse.commits import KEY, Commit, upkeep
 from lakehouse.contracts import TABLES, Table
 from lakehouse.deltalog import Version, accounts, commit_file, latest_alike, read_version
 from lakehouse.dialects import DATAFUSION, SPARK, Dialect
-from lakehouse.frames import Frame, conform, empty, stacked, to_arrow
+from lakehouse.frames import Frame, conform, stacked, to_arrow
 from lakehouse.home import Home
+from lakehouse.scans import scan_files
 from lakehouse.settings import Settings
 from lakehouse.spark import is_local
 
@@ -37,9 +38,6 @@ be parsed by one core only, and read whole for each late event."""
 
 KEPT_BYTES = 96 * 2**20
 """The newest append to a table is kept in memory up to this size: whoever follows the table takes it from there."""
-
-_AS_SPARK_WROTE_THEM = pl.ScanCastOptions(datetime_cast=["nanosecond-downcast", "convert-timezone"])
-"""Times of a Spark that was not told otherwise are INT96, in nanoseconds and without a zone."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +57,6 @@ class Merge:
 def all_rows(_: Dialect) -> str:
     """The condition that leaves none out."""
     return "true"
-
-
-def scan_files(table: type[Table], files: Sequence[str]) -> pl.LazyFrame:
-    """The rows of some of the table's data files, named by their paths."""
-    rows = pl.DataFrame(empty(table))
-    if not files:
-        return rows.lazy()
-    partitions = {str(column): rows.schema[str(column)] for column in table.partition_by}
-    return pl.scan_parquet(
-        list(files),
-        glob=False,
-        schema=rows.drop(partitions).schema,
-        hive_partitioning=bool(partitions),
-        hive_schema=partitions or None,
-        cast_options=_AS_SPARK_WROTE_THEM,
-        extra_columns="ignore",  # a merge by Spark leaves an empty _change_type in its files
-    )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from lakehouse.contracts import (
 )
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
-from lakehouse.store import scan_files
+from lakehouse.scans import scan_files
 from quality.outages import EVENTS, HOUR
 from quality.rows import TableReader
 

@@ -26,7 +26,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.frames import empty, to_arrow
 from lakehouse.home import Home
 from lakehouse.maintenance.log import Log
-from lakehouse.store import scan_files
+from lakehouse.scans import scan_files
 
 CHANGE_FEED = "delta.enableChangeDataFeed"
 _COMMIT, _CHANGE = "_commit_version", "_change_type"

@@ -18,7 +18,7 @@ from serving.postgres import connect, transaction
 PAGE = Path(__file__).parents[2] / "dashboard" / "app.py"
 TABLES = (
     "raw_events, funnel_summary, funnel_windows, session_funnel, cohorts, mirror_ledger, pipeline_status, "
-    "churn_prediction, churn_prediction_history, churn_score_days"
+    "churn_prediction, churn_prediction_history, churn_score_days, quality_results, quality_decisions"
 )
 
 
@@ -31,6 +31,7 @@ def open_page(endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def run(name: str = "now", /, **query: str) -> AppTest:
         st.cache_data.clear()
+        st.cache_resource.clear()
         page = AppTest.from_file(str(PAGE), default_timeout=30)
         if name != "now":
             page.switch_page(f"pages/{name}.py")

@@ -88,6 +88,43 @@ class Tables:
         cells = [(unit, cohort, period, number) for period, number in enumerate(users)]
         self._insert("cohorts (unit, cohort, period, users)", cells)
 
+    def verdict(
+        self,
+        table: str,
+        expectation: str,
+        at: str,
+        success: bool | None = True,
+        severity: str = "warn",
+        versions: tuple[int, int] = (1, 1),
+        **fields: Any,
+    ) -> str:
+        """A row of ``quality_results``, of a run that began ``at`` (ISO, UTC) and follows the table; its run's id."""
+        run_id = f"{table}@{versions[0]}-{versions[1]}"
+        row: dict[str, Any] = {
+            "run_id": run_id,
+            "table_name": table,
+            "mode": "new",
+            "first_version": versions[0],
+            "last_version": versions[1],
+            "num_rows": 100,
+            "started_at": datetime.fromisoformat(at).replace(tzinfo=UTC),
+            "duration_seconds": 0.5,
+            "expectation": expectation,
+            "expectation_type": "expect_it",
+            "severity": severity,
+            "success": success,
+            "examples": [],
+            "description": f"{expectation} is expected.",
+            **fields,
+        }
+        self._insert(f"quality_results ({', '.join(row)})", [tuple(row.values())])
+        return run_id
+
+    def decide(self, run_id: str, decision: str, at: str, note: str | None = None) -> None:
+        """A row of ``quality_decisions``."""
+        moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+        self._insert("quality_decisions (run_id, decision, decided_at, note)", [(run_id, decision, moment, note)])
+
     def a_while_later(self, seconds: int, rows_total: int) -> None:
         """Every stream reports again, with so many rows."""
         with transaction(self._conn) as cursor:

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection as Connection
-from serving.migrations.versions.v0006_churn_score_days import COUNT_WHAT_IS_THERE
 from serving_rows import at, batch, read
 
 from lakehouse.contracts import ChurnPrediction
+from serving.migrations.versions.v0006_churn_score_days import COUNT_WHAT_IS_THERE
 from serving.mirror import truncate_mirror
 from serving.postgres import transaction
 from serving.prediction_sink import apply_predictions, apply_rescored

@@ -1,0 +1,1 @@
+"""What the page Time travel reads and draws."""
