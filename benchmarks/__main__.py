@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from benchmarks import detection as detection_benchmark
 from benchmarks import footprint as footprint_benchmark
 from benchmarks import freshness as freshness_benchmark
 from benchmarks import growth as growth_benchmark
+from benchmarks import pages as pages_benchmark
 from benchmarks import scoring as scoring_benchmark
 from benchmarks import validation as validation_benchmark
 from benchmarks.report import write
@@ -255,6 +257,31 @@ def scoring(
     _measure("scoring", scoring_benchmark.measure, scoring_benchmark.QUICK if quick else options, quick, results, work)
 
 
+@app.command()
+def pages(
+    url: Annotated[str, typer.Option(metavar="URL", help="A dashboard that runs; default: one of its own.")] = "",
+    file: Annotated[Path, typer.Option(metavar="FILE", help="What its own stack takes first.")] = pages_benchmark.SHOP,
+    mapping: Annotated[str, typer.Option(metavar="NAME", help="How the file is read: see `lakehouse replay`.")] = "ga4",
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Visits and refreshes of each page.")] = 5,
+    screenshots: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Pictures too, light and dark, of a desktop and a phone.")
+    ] = None,
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """Seconds until a page of the dashboard is painted, drawn and refreshed in Chromium; and pictures of each.
+
+    Examples:
+
+      python -m benchmarks pages --screenshots docs/pages
+      python -m benchmarks pages --url http://127.0.0.1:8501 --quick --screenshots /tmp/pages
+    """
+    options = pages_benchmark.Options(url, mapping, pages_benchmark.QUICK.repeats if quick else repeats)
+    measure = partial(pages_benchmark.measure, file=file, screenshots=screenshots)
+    _measure("pages", measure, options, quick, results, work)
+
+
 @app.command("all")
 def everything(
     quick: QuickOption = False,
@@ -278,6 +305,7 @@ def everything(
         ("scoring", scoring_benchmark.measure, scoring_benchmark.Options(), scoring_benchmark.QUICK),
         ("detection", detection_benchmark.measure, detection_benchmark.Options(), detection_benchmark.QUICK),
         ("validation", validation_benchmark.measure, validation_benchmark.Options(), validation_benchmark.QUICK),
+        ("pages", pages_benchmark.measure, pages_benchmark.Options(), pages_benchmark.QUICK),
         ("footprint", footprint_benchmark.measure, footprint_benchmark.Options(), footprint_benchmark.QUICK),
     ):
         try:

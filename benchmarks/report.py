@@ -9,7 +9,7 @@ from typing import Any, Final
 from benchmarks import markdown as md
 from benchmarks.plot import plot
 from benchmarks.results import FORMAT
-from benchmarks.sections import backlog, detection, footprint, freshness, growth, scoring, validation
+from benchmarks.sections import backlog, detection, footprint, freshness, growth, pages, scoring, validation
 from lakehouse.errors import LakehouseError
 
 Document = dict[str, Any]
@@ -22,6 +22,7 @@ SECTIONS: Final = {
     "scoring": scoring.section,
     "detection": detection.section,
     "validation": validation.section,
+    "pages": pages.section,
     "footprint": footprint.section,
 }
 """In the report's order."""

@@ -58,6 +58,13 @@ def test_a_load_that_misses_the_goal_is_counted(documents: dict[str, Any]) -> No
     assert "| JSON, three counts | none | 87,114 (80,000 to 90,000) | 42% |" in page
 
 
+def test_a_page_that_takes_longer_than_it_may_is_counted(documents: dict[str, Any]) -> None:
+    page = report.render({"pages": documents["pages"]})
+
+    assert "| churn | 600 ms (500 ms to 900 ms) | 2.10 s (2.00 s to 2.40 s) | 1.20 s (900 ms to 1.30 s) |" in page
+    assert "2.00 s at most, newer data 1.00 s: so it was on 2 and 1 of 2 pages." in page
+
+
 def test_memory_over_its_budget_stands_out(documents: dict[str, Any]) -> None:
     assert "**over**" not in report.render(documents)
 
@@ -87,7 +94,7 @@ def test_new_results_replace_those_of_before_and_others_are_kept(tmp_path: Path,
     report.write(results, docs)
 
     written = json.loads((docs / "benchmarks.json").read_text())["benchmarks"]
-    assert list(written) == ["freshness", "backlog", "growth", "scoring", "footprint"]
+    assert list(written) == ["freshness", "backlog", "growth", "scoring", "pages", "footprint"]
     assert written["freshness"]["seconds"] == 4321.0
     assert written["backlog"] == documents["backlog"]
     assert ElementTree.parse(docs / "benchmarks.svg").getroot().tag.endswith("svg")  # noqa: S314 (our own file)

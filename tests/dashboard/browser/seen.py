@@ -1,0 +1,142 @@
+"""A page as a person sees it in a browser: its numbers, its tables, and whatever is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import ConsoleMessage, Locator, Page, Response, expect
+
+from benchmarks.browser import visit
+
+Open = Callable[..., "Seen"]
+"""``open_("/", range="All")``: the page of that address once it is drawn; ``screen`` and ``scheme`` say on what."""
+
+APPEARS_WITHIN_S = 30.0
+"""Longest wait for what comes by itself: a pipeline's second or two and a refresh's, on a busy machine."""
+
+SERIOUS = ("serious", "critical")
+
+OF_STREAMLIT = re.compile(r"/\w+/_stcore/(health|host-config)")
+"""On any page but the first, Streamlit asks for its server below the page's own address before it asks at the root, for
+it cannot know how many parts of the address are its base."""
+
+
+class Seen:
+    """One page in a browser of its own; ``complaints`` is whatever the browser's console said was wrong."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.complaints: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+        page.on("response", self._look_at)
+
+    def open(self) -> None:
+        visit(self.page, self.address)
+
+    def metrics(self) -> dict[str, str]:
+        found = self.page.get_by_test_id("stMetric")
+        return {
+            metric.get_by_test_id("stMetricLabel").inner_text(): metric.get_by_test_id("stMetricValue").inner_text()
+            for metric in found.all()
+        }
+
+    def await_metrics(self, expected: Mapping[str, str]) -> None:
+        """Waits until these are shown; fails with what is shown instead."""
+        for label, value in expected.items():
+            metric = self.page.get_by_test_id("stMetric").filter(has=self.page.get_by_text(label, exact=True))
+            expect(metric.get_by_test_id("stMetricValue")).to_have_text(value, timeout=APPEARS_WITHIN_S * 1000)
+
+    def table(self, title: str) -> Locator:
+        """The table whose description is ``title``, as a screen reader is told of it: the rows in sight."""
+        return self.page.get_by_test_id("stDataFrame").filter(has=self.page.get_by_role("button", name=title)).first
+
+    def rows(self, title: str) -> list[dict[str, str]]:
+        """Those rows of a table, by the columns' names, once there are some."""
+        grid = self.table(title).locator("canvas table")
+        self.table(title).scroll_into_view_if_needed()
+        grid.locator("tbody tr").first.wait_for(state="attached")
+        head = grid.locator("th").all_text_contents()
+        return [
+            dict(zip(head, row.locator("td").all_text_contents(), strict=True))
+            for row in grid.locator("tbody tr").all()
+        ]
+
+    def choose(self, label: str) -> None:
+        """Clicks an option of a segmented control."""
+        self.page.get_by_role("radio", name=label, exact=True).click()
+
+    def exceptions(self) -> list[str]:
+        """Tracebacks on the page."""
+        return self.page.get_by_test_id("stException").all_inner_texts()
+
+    def unfit(self) -> list[str]:
+        """What axe finds that keeps somebody out: contrast, labels, roles, names. Of charts and tables, which are
+        drawn on a canvas, it sees their names only."""
+        found: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
+        return [
+            f"{rule['id']} ({rule['impact']}): {node['html']}"
+            for rule in found
+            if rule["impact"] in SERIOUS
+            for node in rule["nodes"]
+        ]
+
+    def tab_stops(self, until: str = "", most: int = 60) -> list[str]:
+        """Where Tab leads from the top of the page, by accessible name or text, as far as ``until``; '(unseen) ' where
+        a person could not tell that the focus is there."""
+        stops: list[str] = []
+        for _ in range(most):
+            self.page.keyboard.press("Tab")
+            stop = self.page.evaluate(_FOCUSED)
+            if stop is None:
+                break
+            stops.append(stop)
+            if stop == until:
+                break
+        return stops
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not _expected(message.location["url"]):
+            self.complaints.append(f"console: {message.text}")
+
+    def _look_at(self, response: Response) -> None:
+        if response.status >= 400 and not _expected(response.url):
+            self.complaints.append(f"{response.status}: {response.url}")
+
+
+def _expected(url: str) -> bool:
+    return OF_STREAMLIT.fullmatch(urlsplit(url).path) is not None
+
+
+# Seen is a focus with an outline or a shadow, or one that changes what is drawn of the element or beside it. A cell's
+# is drawn by its table, on the canvas; a button above a chart is told by its tooltip; the page itself needs none.
+_FOCUSED = """
+() => {
+    const focused = document.activeElement;
+    if (!focused || focused === document.body) return null;
+    const around = focused.closest('label') || focused.parentElement;
+    const drawn = () => [focused, around, ...around.querySelectorAll('*')].map(element => {
+        const style = getComputedStyle(element);
+        return [style.outline, style.boxShadow, style.backgroundColor, style.borderColor, style.textDecoration];
+    }).join();
+    const {outlineStyle, boxShadow} = getComputedStyle(focused);
+    let seen = outlineStyle !== 'none' || boxShadow !== 'none' || focused.tagName === 'MAIN'
+        || focused.closest('canvas, [data-testid="stElementToolbar"]');
+    if (!seen) {
+        const still = document.head.appendChild(document.createElement('style'));
+        still.textContent = '* { transition: none !important }';
+        const withFocus = drawn();
+        focused.blur();
+        seen = drawn() !== withFocus;
+        focused.focus({preventScroll: true});
+        still.remove();
+    }
+    const name = focused.getAttribute('aria-label') || focused.innerText.split('\\n').filter(line => line).pop() || '';
+    return (seen ? '' : '(unseen) ') + name.trim();
+}
+"""
