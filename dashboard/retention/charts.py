@@ -34,12 +34,12 @@ def heat_map(grid: pl.DataFrame, unit: Unit) -> dict[str, Any]:
     labels = grid["period"].n_unique() <= MOST_LABELLED
     highest: float = cells.select(pl.col("share").filter(pl.col("period") != "0").max()).item() or 1.0
     shown = cells.drop("is_final")
+    label = {"show": labels, "formatter": "{@share}", "color": INK, "fontSize": 11}
     # A faint cell takes on the page's colour, which may be dark: there a number needs a rim.
     rim = {"opacity": 1, "textBorderColor": SCALE[0], "textBorderWidth": 2}
     series = {
         "type": "heatmap",
         "encode": {"x": "period", "y": "cohort", "value": "share"},
-        "label": {"show": labels, "formatter": "{@share}", "color": INK, "fontSize": 11, **rim},
         "labelLayout": {"hideOverlap": True},
     }
     return {
@@ -70,8 +70,14 @@ def heat_map(grid: pl.DataFrame, unit: Unit) -> dict[str, Any]:
             "itemWidth": 12,
         },
         "series": [
-            {**series, "name": "final", "datasetIndex": 0},
-            {**series, "name": "not final", "datasetIndex": 1, "itemStyle": {"opacity": OPEN_OPACITY}},
+            {**series, "name": "final", "datasetIndex": 0, "label": label},
+            {
+                **series,
+                "name": "not final",
+                "datasetIndex": 1,
+                "label": label | rim,
+                "itemStyle": {"opacity": OPEN_OPACITY},
+            },
         ],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import date, timedelta
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
@@ -81,7 +82,7 @@ def of(rows: list[tuple[str, int]]) -> pl.DataFrame:
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(ACTIVE, st.randoms())
-def test_order_and_slices_of_users_do_not_matter(rows: list[tuple[str, int]], chance: st.random.Random) -> None:
+def test_order_and_slices_of_users_do_not_matter(rows: list[tuple[str, int]], chance: Random) -> None:
     shuffled = list(rows)
     chance.shuffle(shuffled)
     slices = [cohorts(of([row for row in shuffled if row[0] in users])) for users in ("abc", "def")]
