@@ -11,6 +11,7 @@ st.navigation(
         st.Page("pages/user.py", title="User", icon=":material/person:", visibility="hidden"),
         st.Page("pages/quality.py", title="Quality", icon=":material/verified:"),
         st.Page("pages/time_travel.py", title="Time travel", icon=":material/history:"),
+        st.Page("pages/pipeline.py", title="Pipeline", icon=":material/conversion_path:"),
     ],
     position="top",
 ).run()

@@ -27,6 +27,10 @@ class Unavailable(LakehouseError):
     """Postgres does not answer, or not in time."""
 
 
+class TooSlow(Unavailable):
+    """Postgres answers, but not this in time."""
+
+
 class NotMigrated(LakehouseError):
     """Postgres answers, but the tables that are read here are not there."""
 
@@ -38,7 +42,7 @@ def snapshot(dsn: str) -> Iterator[Cursor]:
         with closing(_connect(dsn)) as conn, conn.cursor(cursor_factory=NamedTupleCursor) as cursor:
             yield cursor
     except errors.QueryCanceled:
-        raise Unavailable(
+        raise TooSlow(
             f"Postgres at {_host_port(dsn)} took longer than {STATEMENT_TIMEOUT_S} s to answer; choose a shorter range"
         ) from None
     except (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege) as error:
@@ -55,6 +59,14 @@ def snapshot(dsn: str) -> Iterator[Cursor]:
 def rows(cursor: Cursor, query: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
     cursor.execute(query, parameters)
     return cursor.fetchall()
+
+
+def exists(cursor: Cursor, table: str) -> bool:
+    """Whether the table is there: a figure of a mirror that came with a later release is left out before it."""
+    (found,) = rows(
+        cursor, "SELECT to_regclass('public.' || quote_ident(%(table)s)) IS NOT NULL AS there", {"table": table}
+    )
+    return bool(found.there)
 
 
 def _connect(dsn: str) -> psycopg2.extensions.connection:

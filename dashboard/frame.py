@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Concatenate, Final, ParamSpec
 
 import streamlit as st
 
-from dashboard.database import Unavailable
+from dashboard.database import TooSlow, Unavailable
+from lakehouse.alerts import current
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
@@ -29,6 +31,7 @@ def page(title: str, body: Callable[[Settings], None]) -> None:
             broken("The settings cannot be read.", error)
             return
         _controls(settings)
+    _refreshed(settings, lambda: _alerts(Home(settings.home)))
     body(settings)
 
 
@@ -58,7 +61,23 @@ def _refreshed(settings: Settings, draw: Callable[[], None]) -> None:
         except LakehouseError as error:
             broken(f"There is nothing to read from. {_again(settings)}", error)
 
-    st.fragment(drawn, run_every=settings.dashboard_refresh_s if _live() else None)()
+    _refreshed(settings, drawn)
+
+
+def further_panel(
+    settings: Settings, draw: Callable[Concatenate[str, P], None], *args: P.args, **kwargs: P.kwargs
+) -> None:
+    """A `panel` below another of the same source: where that says what is away, this one is left out."""
+
+    def drawn() -> None:
+        try:
+            draw(reader(settings), *args, **kwargs)
+        except TooSlow as error:
+            broken(f"This part took too long. {_again(settings)}", error)
+        except LakehouseError:
+            return
+
+    _refreshed(settings, drawn)
 
 
 def reader(settings: Settings) -> str:
@@ -72,6 +91,30 @@ def broken(what: str, error: Exception) -> None:
     with st.container(border=True):
         st.markdown(f":red[:material/error:] **{what}**")
         st.text(str(error))
+
+
+def _alerts(home: Home) -> None:
+    """The alert rules that fire. Their names and reasons are a person's and a server's: text."""
+    found = current(home, datetime.now(UTC))
+    if found is None:
+        if home.alert_rules.exists():
+            st.caption(
+                ":material/notifications_off: Nobody looks at the rules of alerts.toml now: the validator does, which "
+                "runs with the stack unless LAKEHOUSE_QUALITY_VALIDATOR switches it off."
+            )
+        return
+    for firing in found.firing:
+        with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+            st.badge("Alert", color="red", icon=":material/notifications_active:")
+            st.text(str(firing))
+    if found.problem:
+        with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+            st.badge("Alert rules", color="orange", icon=":material/notifications_off:")
+            st.text(found.problem)
+
+
+def _refreshed(settings: Settings, drawn: Callable[[], None]) -> None:
+    st.fragment(drawn, run_every=settings.dashboard_refresh_s if _live() else None)()
 
 
 def _controls(settings: Settings) -> None:

@@ -12,6 +12,9 @@ from enum import StrEnum
 MOST_BUCKETS = 150
 """Bars that still can be told apart on a desktop's screen; a day of ten-minute windows fits."""
 
+ANCHOR = datetime(2000, 1, 3, tzinfo=UTC)
+"""A Monday midnight: windows, hours, and bars of days and weeks all begin whole units after it."""
+
 _MINUTES = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 360, 720, 1440, 2 * 1440, 7 * 1440, 28 * 1440)
 
 
@@ -51,6 +54,24 @@ class Span:
         return (self.end - timedelta(microseconds=1)).astimezone(UTC).date()
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What of a span is complete, and the same time before the span: both of one length."""
+
+    within: Span
+    before: Span
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The last windows of a span."""
+
+    open: Span | None
+    """The window that events still come into; None where the span ends before it."""
+    complete: Span
+    before: Span
+
+
 def resolve(choice: Range, extent: Span, custom: Span | None = None) -> Span:
     """The span that ``choice`` means for data that reaches over ``extent``; without ``custom``, Custom means All."""
     if choice in _LENGTHS:
@@ -66,3 +87,29 @@ def bucket_minutes(span: Span, window_minutes: int) -> int:
         if length >= least and length % window_minutes == 0:
             return length
     return window_minutes * max(1, -int(-least // window_minutes))
+
+
+def whole(span: Span, unit: timedelta) -> Span:
+    """The whole units, of windows or hours, that ``span`` touches."""
+    return Span(span.start - (span.start - ANCHOR) % unit, span.end + (ANCHOR - span.end) % unit)
+
+
+def comparison(span: Span, extent: Span, unit: timedelta) -> Comparison | None:
+    """What ``span`` is compared with, in whole units of data that reaches over ``extent``.
+
+    The newest unit is still filling, so it is left out on both sides. None where nothing else is there, or where the
+    data does not reach back over all of the time before: a part of it would pass for growth.
+    """
+    span, extent = whole(span, unit), whole(extent, unit)
+    within = Span(span.start, min(span.end, extent.end - unit))
+    before = Span(within.start - span.length, within.end - span.length)
+    return Comparison(within, before) if within.length > timedelta(0) and before.start >= extent.start else None
+
+
+def newest(span: Span, extent: Span, unit: timedelta) -> Newest:
+    """The last windows of ``span``, of which the very newest of the data is open."""
+    extent = whole(extent, unit)
+    end = min(whole(span, unit).end, extent.end)
+    still_open = Span(end - unit, end) if end == extent.end else None
+    end = end if still_open is None else still_open.start
+    return Newest(still_open, Span(end - unit, end), Span(end - 2 * unit, end - unit))

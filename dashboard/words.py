@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+MOMENTS: Final[dict[str, Any]] = {"format": "YYYY-MM-DD HH:mm:ss", "timezone": "UTC"}
+"""How a column of a table shows moments."""
 
 
 def moment(time: datetime | None) -> str:
@@ -18,6 +22,14 @@ def age(length: timedelta) -> str:
     return f"{seconds // 86_400:,} days"
 
 
+def lag(events: int | None, seconds: float | None) -> str | None:
+    """``1,200 events · 3.2 s``; None where neither is known."""
+    told = [f"{events:,} events"] if events is not None else []
+    if seconds is not None:
+        told.append(f"{seconds:,.1f} s")
+    return " · ".join(told) or None
+
+
 def minutes(length: int) -> str:
     """Length of a window or a bar."""
     for unit, name in ((1440, "day"), (60, "hour")):
@@ -30,6 +42,21 @@ def minutes(length: int) -> str:
 def share(part: int, whole: int) -> str:
     """A conversion rate; a dash where there is nothing to convert."""
     return per_cent(part / whole if whole else None)
+
+
+def change(now: float | None, before: float | None) -> str | int | None:
+    """By how much of what was before it has changed, for ``st.metric``; None where there was nothing before."""
+    if now is None or not before:
+        return None
+    return 0 if now == before else f"{(now - before) / before:+,.1%}".replace("%", " %")
+
+
+def points(part: int, whole: int, part_before: int, whole_before: int) -> str | int | None:
+    """By how many percentage points a rate has changed; None where one of the two has nothing to convert."""
+    if not (whole and whole_before):
+        return None
+    told = f"{100 * (part / whole - part_before / whole_before):+.1f}"
+    return 0 if float(told) == 0 else f"{told} points"
 
 
 def shortened(text: str, most: int = 32) -> str:

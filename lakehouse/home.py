@@ -6,6 +6,7 @@ home/
   kafka/ postgres/              data of the embedded servers
   logs/SERVICE.log              one log a service
   run/                          lock, sockets, endpoints and pids of a run
+  alerts.toml                   rules of alerts, where somebody has written some
   secrets.json                  passwords made at first start, readable by the owner only
 """
 
@@ -61,6 +62,16 @@ class Home:
     def quality(self) -> Path:
         """What the validator keeps: Great Expectations' Data Docs, and which alarms it has sent."""
         return self.root / "quality"
+
+    @property
+    def alert_rules(self) -> Path:
+        """What a person wants to be told of; written by hand, see docs/alerts.md."""
+        return self.root / "alerts.toml"
+
+    @property
+    def alerts(self) -> Path:
+        """Which of those rules fire, as JSON; see `lakehouse.alerts`."""
+        return self.quality / "alerts.json"
 
     @property
     def kafka(self) -> Path:

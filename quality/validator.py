@@ -30,7 +30,7 @@ from lakehouse.runner import one_line
 from lakehouse.settings import Settings, load_settings
 from lakehouse.stages import utc_now
 from lakehouse.store import TableStore
-from quality import docs_server, telling
+from quality import alerting, docs_server, telling
 from quality.data_docs import site
 from quality.following import Range, expired, next_range, passed_over
 from quality.gathering import BEFORE
@@ -247,7 +247,8 @@ def main() -> int:
 
 
 def run(settings: Settings, log: Callable[[str], None], stop: threading.Event) -> None:
-    """Serves the Data Docs at once, and judges as soon as Great Expectations is there, which takes some seconds.
+    """Serves the Data Docs and looks at the alert rules at once, and judges as soon as Great Expectations is there,
+    which takes some seconds.
 
     Raises LakehouseError where its port is taken.
     """
@@ -256,6 +257,9 @@ def run(settings: Settings, log: Callable[[str], None], stop: threading.Event) -
     endpoints = Endpoints.load(home)
     pages = docs_server.serve(
         site(home), settings.bind_address, urlsplit(endpoints.quality).port or settings.quality_port
+    )
+    alerting.start(
+        alerting.Watch(home, alerting.Figures(endpoints.postgres_reader), telling.recipients(settings), log), stop
     )
     from quality.inspection import Inspector
     from quality.judge import Judge

@@ -44,6 +44,7 @@ WRITABLE = (
     "quality_decisions",
     "mirror_ledger",
     "pipeline_status",
+    "pipeline_history",
 )
 READABLE = (*WRITABLE, "churn_score_days", "alembic_version")
 WRITER_FUNCTIONS = ("make_raw_events_day(date)", "drop_expired_raw_events(integer)")

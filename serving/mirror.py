@@ -112,6 +112,30 @@ class StreamStatus:
     """Since when the error lasts."""
 
 
+@dataclass(frozen=True)
+class HistoryPoint:
+    """What a stream, or a Delta table (``layer.table``), is noted by in ``pipeline_history``."""
+
+    name: str
+    rows_total: int
+    lag_events: int | None = None
+    lag_seconds: float | None = None
+    batch_seconds: float | None = None
+
+
+# Of a minute the newest total and the worst of the rest.
+_NOTE = """
+INSERT INTO public.pipeline_history AS h
+    (minute, reported_at, name, rows_total, lag_events, lag_seconds, batch_seconds) VALUES %s
+ON CONFLICT (minute, name) DO UPDATE SET
+    reported_at = excluded.reported_at, rows_total = excluded.rows_total,
+    lag_events = greatest(h.lag_events, excluded.lag_events),
+    lag_seconds = greatest(h.lag_seconds, excluded.lag_seconds),
+    batch_seconds = greatest(h.batch_seconds, excluded.batch_seconds)
+"""
+_NOTE_TEMPLATE = "(date_trunc('minute', now()), now(), %s, %s, %s, %s, %s)"
+
+
 def apply_raw_events(conn: Connection, rows: pa.Table, batch: MirrorBatch) -> Applied:
     """Adds ``rows``, with the columns of ``silver.events``, to ``raw_events``; an event that is there stays as it is.
 
@@ -209,8 +233,11 @@ def drop_expired(conn: Connection, keep_days: int) -> int:
         return 0
 
 
-def write_status(conn: Connection, rows: Sequence[StreamStatus]) -> None:
-    """Writes what the streams say of themselves; streams that are not in ``rows`` keep what they said last."""
+def write_status(conn: Connection, rows: Sequence[StreamStatus], noted: Sequence[HistoryPoint] = ()) -> None:
+    """Writes what the streams say of themselves; streams that are not in ``rows`` keep what they said last.
+
+    ``noted`` goes into the history of this minute, and what is older than a day goes out of it.
+    """
     if not rows:
         return
     names = [field.name for field in fields(StreamStatus)]
@@ -221,6 +248,9 @@ def write_status(conn: Connection, rows: Sequence[StreamStatus]) -> None:
     with transaction(conn, STATUS_LIMIT_S) as cursor:
         template = f"({', '.join(['%s'] * len(names))}, now())"
         execute_values(cursor, statement, [astuple(row) for row in rows], template)
+        if noted:
+            execute_values(cursor, _NOTE, [astuple(point) for point in noted], _NOTE_TEMPLATE)
+            cursor.execute("DELETE FROM public.pipeline_history WHERE minute < now() - interval '1 day'")
 
 
 def _apply_changes(conn: Connection, mirror: str, table: type[Table], changes: pa.Table, batch: MirrorBatch) -> Applied:

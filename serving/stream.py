@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from serving.mirror import (
     QUALITY_RESULTS,
     RAW_EVENTS,
     SESSION_FUNNEL,
+    HistoryPoint,
     StreamStatus,
     apply_cohorts,
     apply_funnel_summary,
@@ -46,6 +47,7 @@ from serving.postgres import connect
 from serving.sink import Applied, MirrorBatch
 
 STATUS_INTERVAL_S = 1.0
+HISTORY_INTERVAL_S = 10.0
 STATUS_RETRY_S = 30.0
 """After a failure: where Postgres hangs, each try holds up the stages for seconds."""
 
@@ -92,12 +94,14 @@ class MirrorStage(PostgresFollower):
 
 
 class StatusReporter:
-    """Writes what the streams say of themselves into ``pipeline_status``, where the dashboard reads it."""
+    """Writes what the streams say of themselves into ``pipeline_status``, and its course over the last day into
+    ``pipeline_history``, where the dashboard reads it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._connection: Connection | None = None
         self._next = 0.0
+        self._next_note = 0.0
 
     def __call__(self, state: Mapping[str, Any]) -> None:
         """``state`` is the writer's document; where Postgres is away the mirrors say so, and this waits for it."""
@@ -108,7 +112,11 @@ class StatusReporter:
             if self._connection is None:
                 dsn = self._context.endpoints.postgres_writer
                 self._connection = connect(dsn, application_name="status", connect_timeout_s=2)
-            write_status(self._connection, [_status(name, stream, state) for name, stream in state["streams"].items()])
+            statuses = [_status(name, stream, state) for name, stream in state["streams"].items()]
+            noted = _noted(statuses, state["tables"]) if time.monotonic() >= self._next_note else []
+            write_status(self._connection, statuses, noted)
+            if noted:
+                self._next_note = time.monotonic() + HISTORY_INTERVAL_S
         except Exception:
             if self._connection is not None:
                 self._connection.close()
@@ -131,3 +139,11 @@ def _status(name: str, stream: Mapping[str, Any], state: Mapping[str, Any]) -> S
         error=stream["error"],
         since=stream["since"],
     )
+
+
+def _noted(statuses: Sequence[StreamStatus], tables: Mapping[str, int]) -> list[HistoryPoint]:
+    """Of the streams, and of the tables by their rows."""
+    streams = [
+        HistoryPoint(s.stream, s.rows_total, s.lag_events, s.lag_seconds, s.last_batch_seconds) for s in statuses
+    ]
+    return [*streams, *(HistoryPoint(name, rows) for name, rows in tables.items())]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from dashboard.now.queries import Activity, Totals
+from dashboard.ranges import ANCHOR
 from dashboard.words import share, shortened
 from lakehouse import event
 
 OTHER = "other types"
 OPEN_OPACITY = 0.45
 _FUNNEL = (event.VIEW, event.ADD_TO_CART, event.PURCHASE)
-_ANCHOR = datetime(2000, 1, 3, tzinfo=UTC)
-"""A Monday midnight: bars of days and weeks begin there, as in dashboard.now.queries."""
 
 
 def events_over_time(activity: Activity, watermark: datetime | None) -> dict[str, Any]:
@@ -78,6 +77,18 @@ def funnel(totals: Totals) -> dict[str, Any]:
     }
 
 
+def active_days(by_day: pl.DataFrame) -> dict[str, Any]:
+    """A bar for each day that has users; ``by_day`` is date, users."""
+    return {
+        "animation": False,
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "confine": True},
+        "grid": {"left": 8, "right": 16, "top": 16, "bottom": 8, "containLabel": True},
+        "xAxis": {"type": "category", "data": [f"{day:%Y-%m-%d}" for day in by_day["date"]]},
+        "yAxis": {"type": "value", "minInterval": 1},
+        "series": [{"name": "Active users", "type": "bar", "data": by_day["users"].to_list()}],
+    }
+
+
 def _of(count: int, before: int) -> str:
     return f"{count:,}  ({share(count, before)})" if before else f"{count:,}"
 
@@ -85,7 +96,7 @@ def _of(count: int, before: int) -> str:
 def _buckets(activity: Activity) -> Iterator[datetime]:
     """The starts of all bars of the span, those without events too."""
     length = timedelta(minutes=activity.minutes)
-    start = activity.span.start - (activity.span.start - _ANCHOR) % length
+    start = activity.span.start - (activity.span.start - ANCHOR) % length
     first = activity.by_type["bucket"].min()
     if isinstance(first, datetime):
         start = min(start, first)

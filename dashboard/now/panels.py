@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any
 
+import polars as pl
 import streamlit as st
 
 from dashboard.now import charts
-from dashboard.now.queries import Activity, Now
-from dashboard.pipeline.queries import Pipeline, Stream
-from dashboard.words import age, minutes, moment, share
-from lakehouse.contracts import SIMULATED_MODEL
+from dashboard.now.queries import MOST_USER_WINDOWS, TAIL_EVENTS, Activity, Figures, Now, Rate, Rates, Totals, Users
+from dashboard.pipeline.panels import health
+from dashboard.pipeline.queries import Pipeline
+from dashboard.ranges import Span
+from dashboard.words import MOMENTS, age, change, lag, minutes, moment, points, share
 
-SILENT_AFTER = timedelta(seconds=30)
-"""The streams report every second: one that has not for so long has stopped."""
-
-_MOMENTS: dict[str, Any] = {"format": "YYYY-MM-DD HH:mm:ss", "timezone": "UTC"}
+SOONEST_RATE = timedelta(seconds=10)
+"""A window that has only just begun tells no rate yet."""
 
 
 def no_data() -> None:
@@ -27,79 +27,55 @@ def no_data() -> None:
 
 
 def freshness(pipeline: Pipeline) -> None:
-    """How the pipeline does in one badge, and how old the numbers are."""
-    label, color, icon = _health(pipeline)
+    """How the pipeline does in one line, and how old the numbers are."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.badge(label, color=color, icon=icon)
+        health(pipeline)
         told = [f"Data as of {moment(pipeline.newest_event)} UTC"] if pipeline.newest_event else []
         if pipeline.mirrored_at:
             told.append(f"last change {age(pipeline.read_at - pipeline.mirrored_at)} ago")
+        if behind := lag(pipeline.lag_events, pipeline.lag_seconds):
+            told.append(f"lag {behind}")
         if told:
             st.caption(" · ".join(told))
+        st.page_link("pages/pipeline.py", label="Pipeline", icon=":material/arrow_forward:", icon_position="right")
 
 
-def activity(now: Now) -> None:
-    """Totals, events over time and the funnel of the chosen span."""
+def activity(now: Now, users: Users | None) -> None:
+    """Totals, rates, events over time and the funnel of the chosen span."""
     found = now.activity
     if found is None or now.extent is None:
         return
-    if not found.totals.events:
+    if not found.totals.found.events:
         with st.container(border=True):
             st.markdown("**No events in this range.**")
             st.caption(f"The data reaches from {moment(now.extent.start)} to {moment(now.extent.end)} UTC.")
         return
-    _totals(found)
+    _figures(found, users)
     left, right = st.columns([2, 1], gap="medium")
     with left:
         _over_time(found, now.pipeline)
+        if users is not None and users.by_day is not None:
+            _active_days(users.by_day)
     with right:
-        _funnel(found)
+        _funnel(found.totals.found)
+        _rates(found.rates, now.pipeline.newest_event)
 
 
-def pipeline(found: Pipeline) -> None:
-    """A row for each stream, and in words what is wrong with those that wait."""
-    st.subheader("Pipeline", anchor=False)
-    if not found.streams:
-        st.caption("No stream has reported yet. `lakehouse status` shows whether the writer runs.")
+def latest(found: pl.DataFrame, *, of_types: bool) -> None:
+    """The latest events of the range, of some types or of all."""
+    if found.is_empty():
+        st.caption(
+            f"None of these types is among the newest {TAIL_EVENTS:,} events of this range that Postgres keeps."
+            if of_types
+            else "No single events of this range are kept in Postgres; the counts above are complete."
+        )
         return
-    rates = _rates(found)
     st.dataframe(
-        [_row(stream, rates[stream.stream]) for stream in _in_order(found.streams)],
+        found,
         hide_index=True,
         placeholder="—",
         column_config={
-            "Rows/s": st.column_config.NumberColumn(format="localized", help="Since the last refresh of this page"),
-            "Lag": st.column_config.TextColumn(width=140),
-            "Rows": st.column_config.NumberColumn(format="localized"),
-            "Watermark": st.column_config.DatetimeColumn("Watermark (UTC)", **_MOMENTS),
-            "Reported": st.column_config.DatetimeColumn("Reported (UTC)", **_MOMENTS),
-        },
-        alt="The streams of the pipeline: state, rate, lag, watermark and last error",
-    )
-    for stream in found.streams:
-        if stream.error:
-            with st.container(border=True, gap="xxsmall"):
-                st.text(
-                    f"{stream.stream} · {stream.state}" + (f" since {moment(stream.since)} UTC" if stream.since else "")
-                )
-                st.text(stream.error)
-    if found.scored_by is not None and found.scored_by.startswith(SIMULATED_MODEL):
-        st.caption("Churn scores are by a model of simulated data, until `lakehouse train` makes one of yours.")
-    elif found.scored_by is not None:
-        st.text(f"Churn scores are by model {found.scored_by}.")
-
-
-def latest(found: Activity) -> None:
-    st.subheader("Latest events", anchor=False)
-    if found.latest.is_empty():
-        st.caption("No single events of this range are kept in Postgres any more; the counts above are complete.")
-        return
-    st.dataframe(
-        found.latest,
-        hide_index=True,
-        placeholder="—",
-        column_config={
-            "event_time": st.column_config.DatetimeColumn("Event time (UTC)", **_MOMENTS),
+            "event_time": st.column_config.DatetimeColumn("Event time (UTC)", **MOMENTS),
             "event_type": "Type",
             "user_id": "User",
             "session_id": "Session",
@@ -108,23 +84,94 @@ def latest(found: Activity) -> None:
             "price": st.column_config.NumberColumn("Price", format="%.2f"),
             "currency": "Currency",
             "quantity": "Quantity",
-            "kafka_timestamp": st.column_config.DatetimeColumn("Received (UTC)", **_MOMENTS),
+            "kafka_timestamp": st.column_config.DatetimeColumn("Received (UTC)", **MOMENTS),
         },
         alt="The latest events of the range",
     )
 
 
-def _totals(found: Activity) -> None:
-    totals = found.totals
-    figures = (
-        ("Events", totals.events),
-        ("Views", totals.views),
-        ("Adds to cart", totals.carts),
-        ("Purchases", totals.purchases),
-    )
+def _figures(found: Activity, users: Users | None) -> None:
+    """Each with its change against the same time before; without one where nothing is there to compare with."""
+    totals, within, before = found.totals.found, found.totals.within, found.totals.before
     with st.container(horizontal=True, gap="small"):
-        for label, count in figures:
-            st.metric(label, count, format="localized", border=True, width=150)
+        for label, name in (
+            ("Events", "events"),
+            ("Views", "views"),
+            ("Adds to cart", "carts"),
+            ("Purchases", "purchases"),
+        ):
+            _figure(label, getattr(totals, name), _changed(found.totals, name))
+        rate = points(within.purchases, within.views, before.purchases, before.views) if within and before else None
+        _figure("View to purchase", share(totals.purchases, totals.views), rate, "Purchases for each view, by events")
+        _users_figure(users)
+        _session_figures(found)
+        newest = found.rates.all_types
+        _figure(
+            "Events/s",
+            f"{found.rates.per_second(newest):,.2f}",
+            change(newest.complete, newest.before),
+            f"In the last whole window, {_to(found.rates.windows.complete)} UTC, against the window before it",
+        )
+    compared = found.totals.comparison
+    if compared is None:
+        st.caption("No changes are shown: the data does not reach back over the same time before.")
+    else:
+        st.caption(f"Changes compare {_to(compared.within)} with the same time before, {_to(compared.before)} UTC.")
+
+
+def _figure(label: str, value: Any, delta: str | int | None = None, explained: str | None = None) -> None:
+    st.metric(label, value, delta, format="localized", border=True, width=165, height="stretch", help=explained)
+
+
+def _changed(figures: Figures[Any], name: str) -> str | int | None:
+    if figures.within is None or figures.before is None:
+        return None
+    return change(getattr(figures.within, name), getattr(figures.before, name))
+
+
+def _users_figure(users: Users | None) -> None:
+    if users is None:
+        _figure("Active users", "—", explained="Postgres did not count them in time; choose a shorter range.")
+    elif users.counted is not None:
+        counted = users.counted
+        _figure("Active users", counted.found, change(counted.within, counted.before), "Users with an event, exact")
+    elif users.by_day is not None and not users.by_day.is_empty():
+        mean = users.by_day["users"].sum() / len(users.by_day)
+        _figure("Active users a day", round(mean), explained="Mean over the days with an event, exact for each day")
+    elif users.by_day is not None:
+        _figure("Active users a day", "—", explained="No day of this range is counted yet.")
+    else:
+        _figure(
+            "Active users",
+            "—",
+            explained=f"Counted over up to {MOST_USER_WINDOWS:,} windows of users, of a day at most; of longer ranges "
+            "by the day, where Postgres has the cohorts. Choose a shorter range.",
+        )
+
+
+def _session_figures(found: Activity) -> None:
+    sessions = found.sessions
+    if sessions is None:
+        why = "Sessions are not in this Postgres yet; start the stack again with this release."
+        _figure("Sessions", "—", explained=why)
+        _figure("Revenue", "—", explained=why)
+        return
+    hours = f"of the whole hours {_to(sessions.span)} UTC"
+    revenue = sessions.found.revenue
+    told = f"Sessions that began in them, {hours}"
+    _figure("Sessions", sessions.found.sessions, _changed(sessions, "sessions"), told)
+    _figure(
+        "Revenue",
+        "—" if revenue is None else f"{revenue:,.0f}",
+        _changed(sessions, "revenue"),
+        "No purchase has a price" if revenue is None else f"Purchases, in the events' currency, {hours}",
+    )
+
+
+def _to(span: Span) -> str:
+    same_day = span.start.date() == span.end.date()
+    end = f"{span.end:%H:%M}" if same_day else f"{span.end:%Y-%m-%d %H:%M}"
+    return f"{span.start:%Y-%m-%d %H:%M} to {end}"
 
 
 def _over_time(found: Activity, pipeline: Pipeline) -> None:
@@ -145,76 +192,64 @@ def _over_time(found: Activity, pipeline: Pipeline) -> None:
         )
 
 
-def _funnel(found: Activity) -> None:
-    totals = found.totals
+def _active_days(by_day: pl.DataFrame) -> None:
+    st.subheader("Active users by day", anchor=False)
+    if by_day.is_empty():
+        st.caption("No day of this range is counted yet.")
+        return
+    st.echarts_chart(
+        charts.active_days(by_day), height=200, key="active_days", alt="Distinct users with an event, by day"
+    )
+
+
+def _funnel(totals: Totals) -> None:
     st.subheader("Funnel", anchor=False)
     st.caption("Events of each step; in brackets, the share of the step before")
     st.echarts_chart(charts.funnel(totals), height=210, key="funnel", alt="Funnel from view to purchase")
-    st.metric("View to purchase", share(totals.purchases, totals.views), width="stretch")
 
 
-def _health(pipeline: Pipeline) -> tuple[str, Literal["green", "orange", "red", "gray"], str]:
-    if pipeline.reported_at is None:
-        return "No report yet", "gray", ":material/hourglass_empty:"
-    silent = pipeline.read_at - pipeline.reported_at
-    if silent > SILENT_AFTER:
-        return f"No report for {age(silent)}", "orange", ":material/pause_circle:"
-    failing = sum(1 for stream in pipeline.streams if stream.error)
-    if failing:
-        return ("1 stream waits" if failing == 1 else f"{failing} streams wait"), "red", ":material/error:"
-    return "Running", "green", ":material/check_circle:"
+def _rates(found: Rates, newest_event: datetime | None) -> None:
+    """Of the last whole window, against the one before it; and of the window that still fills, said to be so."""
+    windows = found.windows
+    st.subheader("Rates", anchor=False)
+    st.caption(
+        f"Of the last whole window, {_to(windows.complete)} UTC; the change is against the window before it"
+        + ("" if windows.open is None else f". Not final: so far since {windows.open.start:%H:%M}")
+    )
+    if not found.by_type:
+        st.caption("No events in these windows.")
+        return
+    filled = _filled(windows.open, newest_event)
+    st.dataframe(
+        [_rate_row(rate, found, filled) for rate in (found.all_types, *found.by_type)],
+        hide_index=True,
+        placeholder="—",
+        column_config={
+            "Events/s": st.column_config.NumberColumn(format="%,.2f"),
+            "Events/min": st.column_config.NumberColumn(format="%,.1f"),
+            "Change": st.column_config.NumberColumn(format="%+.1f %%"),
+            "So far/s": st.column_config.NumberColumn(
+                format="%,.2f", help="Events of the window that still fills, by the time since it began; not final"
+            ),
+        },
+        alt="Events per second and per minute, by event type",
+    )
 
 
-_ORDER = ("bronze", "silver", "gold", "user_days", "churn_features", "sessions", "ordered_funnel")
-
-
-def _in_order(streams: tuple[Stream, ...]) -> list[Stream]:
-    """The way of an event; the mirrors come last."""
-    return sorted(streams, key=lambda s: (_ORDER.index(s.stream) if s.stream in _ORDER else len(_ORDER), s.stream))
-
-
-def _row(stream: Stream, rate: float | None) -> dict[str, Any]:
+def _rate_row(rate: Rate, found: Rates, filled: timedelta | None) -> dict[str, Any]:
+    per_second = found.per_second(rate)
     return {
-        "Stream": stream.stream,
-        "State": stream.state,
-        "Rows/s": rate,
-        "Last batch": _last_batch(stream),
-        "Lag": _lag(stream),
-        "Rows": stream.rows_total,
-        "Watermark": stream.watermark,
-        "Last error": stream.error,
-        "Reported": stream.updated_at,
+        "Type": rate.event_type,
+        "Events/s": per_second,
+        "Events/min": 60 * per_second,
+        "Change": 100 * (rate.complete - rate.before) / rate.before if rate.before else None,
+        "So far/s": rate.so_far / filled.total_seconds() if filled else None,
     }
 
 
-def _last_batch(stream: Stream) -> str | None:
-    if stream.last_batch_rows is None:
+def _filled(still_open: Span | None, newest_event: datetime | None) -> timedelta | None:
+    """How long the open window has been filling, by the newest event; None where that tells nothing yet."""
+    if still_open is None or newest_event is None:
         return None
-    took = "" if stream.last_batch_seconds is None else f" in {stream.last_batch_seconds:.2f} s"
-    return f"{stream.last_batch_rows:,} rows{took}"
-
-
-def _lag(stream: Stream) -> str | None:
-    told = [f"{stream.lag_events:,} events"] if stream.lag_events is not None else []
-    if stream.lag_seconds is not None:
-        told.append(f"{stream.lag_seconds:,.1f} s")
-    return " · ".join(told) or None
-
-
-def _rates(found: Pipeline) -> dict[str, float | None]:
-    """Rows a second of each stream since it was last looked at here; None at the first look, or after its restart."""
-    before: dict[str, Stream] = st.session_state.get("streams", {})
-    known: dict[str, float | None] = st.session_state.get("rates", {})
-    rates: dict[str, float | None] = {}
-    for stream in found.streams:
-        earlier = before.get(stream.stream)
-        if earlier is None or stream.rows_total < earlier.rows_total:
-            rates[stream.stream] = None
-        elif stream.updated_at == earlier.updated_at:
-            rates[stream.stream] = known.get(stream.stream)
-        else:
-            seconds = (stream.updated_at - earlier.updated_at).total_seconds()
-            rates[stream.stream] = round((stream.rows_total - earlier.rows_total) / seconds, 1)
-    st.session_state["streams"] = {stream.stream: stream for stream in found.streams}
-    st.session_state["rates"] = rates
-    return rates
+    filled = min(newest_event - still_open.start, still_open.length)
+    return filled if filled >= SOONEST_RATE else None

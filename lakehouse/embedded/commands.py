@@ -128,6 +128,8 @@ def _print_tables(document: dict[str, Any]) -> None:
         out.print(Text(f"{name:<10} {address}"))
     for line in live_lines(document["writer"], most=None):
         out.print(Text(line, style="bold red" if line.startswith(ALARM) else ""))
+    for alert in document["alerts"]:
+        out.print(Text(f"{ALARM}{alert}", style="bold red"))
     for line in quality_lines(document["quality"]):
         out.print(Text(line))
     out.print(Text(champion_line(document["champion"])))

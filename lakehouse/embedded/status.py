@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from lakehouse.alerts import current
 from lakehouse.embedded import screen
 from lakehouse.embedded.livestate import read_champion, read_writer
 from lakehouse.embedded.locks import holder
@@ -39,6 +40,7 @@ class Report:
     def as_document(self, home: Home) -> dict[str, Any]:
         """For `status --json`."""
         writer = None if self.writer is None else dict(self.writer)
+        alerts = current(home, datetime.datetime.now(datetime.UTC))
         quality = None if writer is None else writer.pop("quality", None)
         return {
             "running": True,
@@ -51,6 +53,7 @@ class Report:
             "writer": writer,
             "quality": quality,
             "champion": self.champion,
+            "alerts": [] if alerts is None else [str(firing) for firing in alerts.firing],
             "problem": full_disk(home.root),
         }
 

@@ -18,7 +18,7 @@ from serving.postgres import connect, transaction
 PAGE = Path(__file__).parents[2] / "dashboard" / "app.py"
 TABLES = (
     "raw_events, funnel_summary, funnel_windows, session_funnel, cohorts, mirror_ledger, pipeline_status, "
-    "churn_prediction, churn_prediction_history, churn_score_days, quality_results, quality_decisions"
+    "pipeline_history, churn_prediction, churn_prediction_history, churn_score_days, quality_results, quality_decisions"
 )
 
 

@@ -125,13 +125,54 @@ class Tables:
         moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
         self._insert("quality_decisions (run_id, decision, decided_at, note)", [(run_id, decision, moment, note)])
 
-    def a_while_later(self, seconds: int, rows_total: int) -> None:
-        """Every stream reports again, with so many rows."""
+    def user_window(self, start: str, user: str, events: int = 1, late: int = 0) -> None:
+        """A row of ``funnel_summary``: what ``user`` did in a window of ten minutes."""
+        moment = datetime.fromisoformat(start).replace(tzinfo=UTC)
+        row: dict[str, Any] = {
+            "window_start": moment,
+            "window_end": moment + timedelta(minutes=10),
+            "user_id": user,
+            **dict.fromkeys(("num_views", "num_add_to_cart", "num_purchases"), 0),
+            "num_events": events,
+            "sessions": 0,
+            "first_event_time": moment,
+            "last_event_time": moment,
+            "late_events": late,
+            "is_final": False,
+            "session_ids": [],
+            "sessions_capped": False,
+            "window_date": moment.date(),
+        }
+        self._insert(f"funnel_summary ({', '.join(row)})", [tuple(row.values())])
+
+    def session_hour(self, hour: str, sessions: int, revenue: float) -> None:
+        """A row of ``session_funnel``, of all sessions."""
+        moment = datetime.fromisoformat(hour).replace(tzinfo=UTC)
+        counts = (
+            "viewed carted purchased bought num_events seconds_to_cart seconds_to_purchase purchased_1m purchased_5m"
+        )
+        counts += " purchased_15m purchased_1h purchased_6h purchased_later"
+        row: dict[str, Any] = {"hour": moment, "date": moment.date(), "dimension": "", "value": ""}
+        row |= {"sessions": sessions, "revenue": revenue, **dict.fromkeys(counts.split(), 0)}
+        self._insert(f"session_funnel ({', '.join(row)})", [tuple(row.values())])
+
+    def active(self, cohort: str, period: int, users: int) -> None:
+        """A cell of ``cohorts``, by days."""
+        self._insert("cohorts (unit, cohort, period, users)", [("day", cohort, period, users)])
+
+    def was(self, name: str, ago: timedelta, rows_total: int, **fields: Any) -> None:
+        """A row of ``pipeline_history``, of the minute that was ``ago``."""
+        reported = datetime.now(UTC) - ago
+        row = {"minute": reported.replace(second=0, microsecond=0), "name": name, "reported_at": reported}
+        row |= {"rows_total": rows_total, **fields}
+        self._insert(f"pipeline_history ({', '.join(row)})", [tuple(row.values())])
+
+    def has(self, table: str) -> bool:
+        """Whether the migrations make the table."""
         with transaction(self._conn) as cursor:
-            cursor.execute(
-                "UPDATE pipeline_status SET rows_total = %s, updated_at = updated_at + %s * interval '1 s'",
-                (rows_total, seconds),
-            )
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (table,))
+            (found,) = cursor.fetchone() or (False,)
+        return bool(found)
 
     def _insert(self, target: str, values: list[tuple[Any, ...]]) -> None:
         with transaction(self._conn) as cursor:

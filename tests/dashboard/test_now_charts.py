@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from dashboard.now.charts import OPEN_OPACITY, OTHER, events_over_time, funnel
-from dashboard.now.queries import Activity, Totals
-from dashboard.ranges import Span
+from dashboard.now.queries import Activity, Figures, Rates, Totals
+from dashboard.ranges import Span, newest
 
 
 def at(text: str) -> datetime:
@@ -19,7 +19,9 @@ def at(text: str) -> datetime:
 def activity(span: Span, *rows: tuple[datetime, str | None, int, int], minutes: int = 10) -> Activity:
     """Rows are bucket, event type, place, events."""
     schema = {"bucket": pl.Datetime("us", "UTC"), "event_type": pl.String, "place": pl.Int64, "num_events": pl.Int64}
-    return Activity(span, minutes, Totals(0, 0, 0, 0), pl.DataFrame(list(rows), schema, orient="row"), pl.DataFrame())
+    rates = Rates(newest(span, span, timedelta(minutes=minutes)), ())
+    totals = Figures(span, Totals(0, 0, 0, 0))
+    return Activity(span, minutes, totals, None, rates, pl.DataFrame(list(rows), schema, orient="row"))
 
 
 def test_a_bucket_without_events_is_a_bar_of_none() -> None:

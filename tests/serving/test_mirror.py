@@ -17,6 +17,7 @@ from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from serving import mirror, sink
 from serving.mirror import (
+    HistoryPoint,
     StreamStatus,
     apply_funnel_summary,
     apply_funnel_windows,
@@ -275,6 +276,24 @@ def test_a_stream_says_how_it_does_and_then_how_it_does_now(writer: Connection, 
     assert read(
         reader, "SELECT stream, state, rows_total, lag_events, error, since FROM pipeline_status ORDER BY stream"
     ) == [("bronze", "waiting", 12, None, "no broker", at("10:00")), ("gold", "idle", 3, None, None, None)]
+
+
+def test_of_a_minute_the_newest_total_and_the_worst_lag_are_kept_and_of_a_day_nothing_older(
+    writer: Connection, reader: Connection
+) -> None:
+    yesterday = "INSERT INTO pipeline_history VALUES (now() - interval '25 h', 'bronze', now(), 1)"
+    with transaction(writer) as cursor:
+        cursor.execute(yesterday)
+    says = [StreamStatus("bronze", "running", 10)]
+    for total, lag, took in ((10, 2.0, 0.5), (30, 9.0, None), (40, 1.0, 0.7)):
+        write_status(writer, says, [HistoryPoint("bronze", total, None, lag, took)])
+
+    found = read(
+        reader,
+        "SELECT max(rows_total), max(lag_seconds), max(batch_seconds), min(minute) > now() - interval '1 h'"
+        " FROM pipeline_history",
+    )
+    assert found == [(40, 9.0, 0.7, True)]  # of one minute, or of the two that they fell into
 
 
 def test_a_statement_that_takes_too_long_is_cancelled(endpoints: Endpoints) -> None:
