@@ -41,27 +41,14 @@ def panel(settings: Settings, draw: Callable[Concatenate[str, P], None], *args: 
     ``dsn`` is Postgres by the role that can only read. Each run starts anew, so it recovers from whatever was away;
     what is away is told in its place.
     """
-
-    _refreshed(settings, lambda: draw(reader(settings), *args, **kwargs))
+    _refreshed(settings, lambda: _told(settings, lambda: draw(reader(settings), *args, **kwargs)))
 
 
 def panel_of_tables(
     settings: Settings, draw: Callable[Concatenate[Home, P], None], *args: P.args, **kwargs: P.kwargs
 ) -> None:
     """``draw(home, …)`` likewise, for what is read from the tables: no stack need run, and Postgres may be away."""
-    _refreshed(settings, lambda: draw(Home(settings.home), *args, **kwargs))
-
-
-def _refreshed(settings: Settings, draw: Callable[[], None]) -> None:
-    def drawn() -> None:
-        try:
-            draw()
-        except Unavailable as error:
-            broken(f"Postgres is away. `lakehouse status` shows what runs. {_again(settings)}", error)
-        except LakehouseError as error:
-            broken(f"There is nothing to read from. {_again(settings)}", error)
-
-    _refreshed(settings, drawn)
+    _refreshed(settings, lambda: _told(settings, lambda: draw(Home(settings.home), *args, **kwargs)))
 
 
 def further_panel(
@@ -111,6 +98,16 @@ def _alerts(home: Home) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
             st.badge("Alert rules", color="orange", icon=":material/notifications_off:")
             st.text(found.problem)
+
+
+def _told(settings: Settings, draw: Callable[[], None]) -> None:
+    """Draws it, or what keeps it from being drawn."""
+    try:
+        draw()
+    except Unavailable as error:
+        broken(f"Postgres is away. `lakehouse status` shows what runs. {_again(settings)}", error)
+    except LakehouseError as error:
+        broken(f"There is nothing to read from. {_again(settings)}", error)
 
 
 def _refreshed(settings: Settings, drawn: Callable[[], None]) -> None:
