@@ -3,15 +3,16 @@
 import streamlit as st
 
 st.set_page_config(page_title="Interaction lakehouse", page_icon="🌊", layout="wide")
+# Not "pages": a folder of that name beside this file Streamlit takes for its old kind of pages, until this has run once.
 st.navigation(
     [
-        st.Page("pages/now.py", title="Now", icon=":material/bolt:", default=True),
-        st.Page("pages/retention.py", title="Retention", icon=":material/event_repeat:"),
-        st.Page("pages/churn.py", title="Churn", icon=":material/trending_down:"),
-        st.Page("pages/user.py", title="User", icon=":material/person:", visibility="hidden"),
-        st.Page("pages/quality.py", title="Quality", icon=":material/verified:"),
-        st.Page("pages/time_travel.py", title="Time travel", icon=":material/history:"),
-        st.Page("pages/pipeline.py", title="Pipeline", icon=":material/conversion_path:"),
+        st.Page("views/now.py", title="Now", icon=":material/bolt:", default=True),
+        st.Page("views/retention.py", title="Retention", icon=":material/event_repeat:"),
+        st.Page("views/churn.py", title="Churn", icon=":material/trending_down:"),
+        st.Page("views/user.py", title="User", icon=":material/person:", visibility="hidden"),
+        st.Page("views/quality.py", title="Quality", icon=":material/verified:"),
+        st.Page("views/time_travel.py", title="Time travel", icon=":material/history:"),
+        st.Page("views/pipeline.py", title="Pipeline", icon=":material/conversion_path:"),
     ],
     position="top",
 ).run()

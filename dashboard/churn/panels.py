@@ -28,7 +28,7 @@ from lakehouse.contracts import SIMULATED_MODEL
 USERS: Final = "users"
 """The key of the table of users."""
 _LISTED: Final = "users_listed"
-_USER_PAGE: Final = "pages/user.py"
+_USER_PAGE: Final = "views/user.py"
 
 _METRICS: Final = {
     "roc_auc": (

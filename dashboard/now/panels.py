@@ -37,7 +37,7 @@ def freshness(pipeline: Pipeline) -> None:
             told.append(f"lag {behind}")
         if told:
             st.caption(" · ".join(told))
-        st.page_link("pages/pipeline.py", label="Pipeline", icon=":material/arrow_forward:", icon_position="right")
+        st.page_link("views/pipeline.py", label="Pipeline", icon=":material/arrow_forward:", icon_position="right")
 
 
 def activity(now: Now, users: Users | None) -> None:

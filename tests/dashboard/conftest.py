@@ -34,7 +34,7 @@ def open_page(endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         st.cache_resource.clear()
         page = AppTest.from_file(str(PAGE), default_timeout=30)
         if name != "now":
-            page.switch_page(f"pages/{name}.py")
+            page.switch_page(f"views/{name}.py")
         for parameter, value in query.items():
             page.query_params[parameter] = value
         return page.run()

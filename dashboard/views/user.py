@@ -18,7 +18,7 @@ USER = "user"
 
 
 def body(settings: Settings) -> None:
-    st.page_link("pages/churn.py", label="All users", icon=":material/arrow_back:")
+    st.page_link("views/churn.py", label="All users", icon=":material/arrow_back:")
     user = find()
     if not user:
         st.caption("Type a user's id, or select a user on the page Churn.")
