@@ -29,7 +29,10 @@ FROM (SELECT rows_total FROM pipeline_history WHERE name = %(bronze)s ORDER BY m
 # What does not report any more falls behind as time goes on.
 _LAG_SECONDS = "SELECT max(lag_seconds + extract(epoch FROM now() - updated_at))::float8 FROM pipeline_status"
 
-_CHURN_RISK = "SELECT avg(churned::int)::float8 FROM churn_prediction"
+_CHURN_RISK = """
+SELECT coalesce(sum(num_users) FILTER (WHERE churned), 0)::float8 / nullif(sum(num_users), 0)::float8
+FROM churn_score_days WHERE as_of_date = (SELECT max(as_of_date) FROM churn_score_days)
+"""
 
 _QUERIES = {
     Figure.conversion: _CONVERSION,
