@@ -12,14 +12,13 @@ from page_words import said
 from lakehouse.alerts import Alerts, Firing
 from lakehouse.home import Home
 
-NOW = datetime.now(UTC)
-
 
 @pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize("page", ["now", "pipeline"])
 def test_an_alert_is_on_top_of_every_page_as_text(open_page: Open, tmp_path: Path, page: str) -> None:
-    firing = Firing("**Low** :red[x]", "purchases for each view: 0.001, below 0.01", NOW, NOW)
-    Alerts(NOW, (firing,), problem="rule 2: give one of *below* and *above*").save(Home(tmp_path).make())
+    now = datetime.now(UTC)
+    firing = Firing("**Low** :red[x]", "purchases for each view: 0.001, below 0.01", now, now)
+    Alerts(now, (firing,), problem="rule 2: give one of *below* and *above*").save(Home(tmp_path).make())
     shown = open_page(page)
     assert not shown.exception
     texts = [text.value for text in shown.text]
@@ -29,8 +28,8 @@ def test_an_alert_is_on_top_of_every_page_as_text(open_page: Open, tmp_path: Pat
 
 @pytest.mark.usefixtures("tables")
 def test_rules_at_which_nobody_looks_are_said_to_be_so(open_page: Open, tmp_path: Path) -> None:
-    home = Home(tmp_path).make()
-    Alerts(NOW - timedelta(hours=1), (Firing("Low", "below", NOW, NOW),)).save(home)
+    home, now = Home(tmp_path).make(), datetime.now(UTC)
+    Alerts(now - timedelta(hours=1), (Firing("Low", "below", now, now),)).save(home)
     assert "alerts.toml" not in said(open_page())
 
     home.alert_rules.write_text("")
