@@ -119,6 +119,7 @@ class Detected:
 class Detection:
     clean_s: float
     clean_events: int
+    """In bronze by then, those of the history among them."""
     clean_runs: int
     clean_rows: int
     """Judged, over all tables."""

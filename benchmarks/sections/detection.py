@@ -16,8 +16,8 @@ def section(result: Any, options: Any) -> list[str]:
         f"after {options['history_hours']:g} hours of history. Silence is found after "
         f"{options['freshness_minutes']:g} minutes and mirrors are compared every "
         f"{options['mirrors_interval_s']:g} s here; all else is as it is by default: a look every 30 s.",
-        f"**Clean.** In {md.seconds(result['clean_s'])} and {md.whole(result['clean_events'])} events "
-        f"{md.whole(result['clean_runs'])} runs judged {md.whole(result['clean_rows'])} rows, with "
+        f"**Clean.** In {md.seconds(result['clean_s'])}, with {md.whole(result['clean_events'])} events in bronze by "
+        f"then, {md.whole(result['clean_runs'])} runs judged {md.whole(result['clean_rows'])} rows, with "
         f"{md.whole(result['clean_verdicts'])} verdicts; {_none_or(result['false_alarms'])} alarmed or halted, "
         f"{_none_or(result['warnings'])} warned.",
         f"**Faults.** {len(found)} of {len(result['faults'])} were found. Seconds from the first wrong message in "
