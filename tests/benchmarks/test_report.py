@@ -50,6 +50,21 @@ def test_a_slope_has_its_interval(documents: dict[str, Any]) -> None:
     assert "- A micro-batch: +71.31 ms for each thousand commits (-249.75 to +309.75), which is none that" in page
 
 
+def test_a_fault_that_was_missed_is_said_to_be(documents: dict[str, Any]) -> None:
+    page = report.render({"detection": documents["detection"]})
+
+    assert "**Faults.** 1 of 2 were found." in page
+    assert "| duplicates | one message in three is sent twice | `few_are_refused_or_copies` of silver.events |" in page
+    assert "| `no_type_dries_up` of silver.events | **missed** | - | - | - |" in page
+
+
+def test_what_the_validator_costs_is_the_median_of_the_runs(documents: dict[str, Any]) -> None:
+    page = report.render({"validation": documents["validation"]})
+
+    assert "| validator | `funnel_summary` | 1.32 s (1.15 s to 1.48 s) |" in page
+    assert "| no validator | 53.0 s (49.7 s to 56.2 s) | 18,947 (17,790 to 20,105) |" in page
+
+
 def test_a_load_that_misses_the_goal_is_counted(documents: dict[str, Any]) -> None:
     page = report.render({"scoring": documents["scoring"]})
 
@@ -94,7 +109,7 @@ def test_new_results_replace_those_of_before_and_others_are_kept(tmp_path: Path,
     report.write(results, docs)
 
     written = json.loads((docs / "benchmarks.json").read_text())["benchmarks"]
-    assert list(written) == ["freshness", "backlog", "growth", "scoring", "pages", "footprint"]
+    assert list(written) == ["freshness", "backlog", "growth", "scoring", "detection", "validation", "pages", "footprint"]
     assert written["freshness"]["seconds"] == 4321.0
     assert written["backlog"] == documents["backlog"]
     assert ElementTree.parse(docs / "benchmarks.svg").getroot().tag.endswith("svg")  # noqa: S314 (our own file)
