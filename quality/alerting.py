@@ -23,12 +23,10 @@ from lakehouse.home import Home
 from lakehouse.runner import one_line
 from lakehouse.stages import utc_now
 from quality.alert_figures import value
-from quality.alert_rules import Figure, Rule, load_rules
+from quality.alert_rules import Rule, load_rules
 from quality.telling import AGAIN_AFTER, FIRST_RETRY_S, LONGEST_RETRY_S, Message, NotSent, Recipient
 
 LOOK_INTERVAL_S = 15.0
-CHURN_INTERVAL = timedelta(minutes=5)
-"""It is an average over all users, and changes slowly."""
 OVER_AFTER = timedelta(minutes=5)
 STATEMENT_TIMEOUT_S = 10
 
@@ -106,22 +104,12 @@ class Watch:
 class Figures:
     """The figures of rules, from one connection that is made anew after it was lost."""
 
-    def __init__(self, dsn: str, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._clock = clock
         self._connection: Connection | None = None
-        self._churn: tuple[datetime, float | None] | None = None
 
     def __call__(self, rule: Rule) -> float | None:
         """Raises psycopg2.Error."""
-        if rule.figure is not Figure.churn_risk:
-            return self._measured(rule)
-        now = self._clock()
-        if self._churn is None or now - self._churn[0] >= CHURN_INTERVAL:
-            self._churn = (now, self._measured(rule))
-        return self._churn[1]
-
-    def _measured(self, rule: Rule) -> float | None:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg2.connect(
                 self._dsn,
