@@ -7,6 +7,7 @@ st.set_page_config(page_title="Interaction lakehouse", page_icon="🌊", layout=
 st.navigation(
     [
         st.Page("views/now.py", title="Now", icon=":material/bolt:", default=True),
+        st.Page("views/funnel.py", title="Funnel", icon=":material/filter_alt:"),
         st.Page("views/retention.py", title="Retention", icon=":material/event_repeat:"),
         st.Page("views/churn.py", title="Churn", icon=":material/trending_down:"),
         st.Page("views/user.py", title="User", icon=":material/person:", visibility="hidden"),

@@ -22,13 +22,12 @@ from dashboard.churn.queries import (
 from dashboard.churn.watch import ANOTHER_POPULATION, MOVED, Watch
 from dashboard.database import TEXT_SHOWN
 from dashboard.scoring import Metric, Model
+from dashboard.user.links import remember
 from dashboard.words import moment, per_cent, share, shortened
 from lakehouse.contracts import SIMULATED_MODEL
 
 USERS: Final = "users"
 """The key of the table of users."""
-_LISTED: Final = "users_listed"
-_USER_PAGE: Final = "views/user.py"
 
 _METRICS: Final = {
     "roc_auc": (
@@ -123,21 +122,10 @@ def distribution(scores: Scores) -> None:
         )
 
 
-def follow_selection() -> None:
-    """Opens the page of the user whose row was selected, as the table stood when it was.
-
-    By what was listed then and not by what is read now: between the look and the click the order may have changed.
-    """
-    selected = st.session_state.get(USERS, {}).get("selection", {}).get("rows", [])
-    listed: list[str] = st.session_state.get(_LISTED, [])
-    if selected and selected[0] < len(listed):
-        st.switch_page(_USER_PAGE, query_params={"user": listed[selected[0]]})
-
-
 def users(dsn: str, wanted: Filter, number: int) -> None:
     """A page of the users that are wanted, and all of them as a file."""
     found, more = read_users(dsn, wanted, number)
-    st.session_state[_LISTED] = found["user_id"].to_list()
+    remember(USERS, found["user_id"].to_list())
     if found.is_empty():
         st.caption("No users on this page." if number > 1 else "No such users.")
     else:

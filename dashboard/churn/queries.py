@@ -16,6 +16,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard.database import SHARED_FOR_S, rows, snapshot
+from dashboard.download import as_csv
 
 BUCKETS: Final = 20
 """Of the probability, as ``churn_score_days`` counts them."""
@@ -190,15 +191,8 @@ def read_users(dsn: str, wanted: Filter, page: int) -> tuple[pl.DataFrame, bool]
 
 
 def export_users(dsn: str, wanted: Filter) -> bytes:
-    """All of ``wanted``, at most `MOST_EXPORTED`, as CSV in UTF-8; moments are ISO 8601, UTC.
-
-    A text that a spreadsheet would take for a formula gets an apostrophe before it, as such programs write it.
-    """
-    found = _users(dsn, wanted, MOST_EXPORTED, 0)
-    texts = [pl.col(name) for name, kind in _SCHEMA.items() if kind == pl.String]
-    formula = r"^[=+\-@\t\r]"
-    safe = [pl.when(text.str.contains(formula)).then(pl.lit("'") + text).otherwise(text).name.keep() for text in texts]
-    return found.with_columns(safe).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").encode()
+    """All of ``wanted``, at most `MOST_EXPORTED`."""
+    return as_csv(_users(dsn, wanted, MOST_EXPORTED, 0))
 
 
 def is_storable(text: str) -> bool:

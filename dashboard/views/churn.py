@@ -10,6 +10,7 @@ from dashboard.churn.watch import read_watch
 from dashboard.churn.what_if import what_if
 from dashboard.frame import broken, page, panel
 from dashboard.scoring import serving_model
+from dashboard.user.links import follow_selection
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.settings import Settings
@@ -93,7 +94,7 @@ def _first_page() -> None:
 
 
 def listed(dsn: str, wanted: Filter, number: int) -> None:
-    panels.follow_selection()
+    follow_selection(panels.USERS)
     panels.users(dsn, wanted, number)
 
 

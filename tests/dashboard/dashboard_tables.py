@@ -83,6 +83,30 @@ class Tables:
         columns = "user_id, scored_at, as_of, churn_probability, model_version"
         self._insert(f"churn_prediction_history ({columns})", [(user, moment, moment, probability, model)])
 
+    def sessions(self, hour: str, *steps: int, of: tuple[str, str] = ("", ""), **fields: Any) -> None:
+        """A row of ``session_funnel``: hour (ISO, UTC); how many sessions, and of them with a view, then a cart, then a
+        purchase. ``of``: a dimension and its value. Each purchase took up to five minutes, and brought 10."""
+        moment = datetime.fromisoformat(hour).replace(tzinfo=UTC)
+        counts = dict(zip(("sessions", "viewed", "carted", "purchased"), (*steps, 0, 0, 0), strict=False))
+        purchased = counts["purchased"]
+        bands = dict.fromkeys((f"purchased_{band}" for band in ("1m", "15m", "1h", "6h", "later")), 0)
+        row: dict[str, Any] = {
+            "hour": moment,
+            "dimension": of[0],
+            "value": of[1],
+            **counts,
+            "bought": purchased,
+            "num_events": sum(counts.values()),
+            "revenue": 10 * purchased,
+            "seconds_to_cart": 60 * counts["carted"],
+            "seconds_to_purchase": 180 * purchased,
+            "purchased_5m": purchased,
+            **bands,
+            **fields,
+            "date": moment.date(),
+        }
+        self._insert(f"session_funnel ({', '.join(row)})", [tuple(row.values())])
+
     def cohort(self, unit: str, cohort: str, *users: int) -> None:
         """The cells of a cohort in ``cohorts``, from its own period on."""
         cells = [(unit, cohort, period, number) for period, number in enumerate(users)]

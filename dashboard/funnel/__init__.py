@@ -1,0 +1,1 @@
+"""What the page Funnel reads and draws."""

@@ -1,0 +1,318 @@
+"""The funnel of sessions. What users sent is shown as text only: in tables and charts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import streamlit as st
+
+from dashboard.download import as_csv
+from dashboard.funnel import charts
+from dashboard.funnel.queries import BANDS, Against, Asked, Compared, Funnel, Grain, Sessions, Totals
+from dashboard.now.panels import freshness, no_data
+from dashboard.ranges import Span
+from dashboard.words import age, minutes, moment, share
+
+FUNNEL_PX: Final = 250
+
+
+def funnel(found: Funnel, asked: Asked) -> None:
+    """The whole of the page below its inputs, by session."""
+    freshness(found.pipeline)
+    if found.extent is None:
+        no_data()
+        return
+    if found.sessions is None:
+        _not_yet()
+        return
+    sessions, watermark = found.sessions, found.pipeline.watermark
+    if not sessions.totals.sessions:
+        nothing_in(sessions.span, found.extent, "sessions")
+    else:
+        _figures(sessions.totals)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            _steps(sessions)
+        with right:
+            _time_to_purchase(sessions.totals)
+        _not_final(sessions.span, watermark)
+        _over_time(sessions, asked.grain, watermark)
+    if asked.against is not Against.NOTHING:
+        _compared(sessions, watermark)
+    if asked.dimension is not None and sessions.by_value is not None and sessions.totals.sessions:
+        _by_value(sessions, asked.dimension)
+
+
+def nothing_in(span: Span, extent: Span, what: str) -> None:
+    with st.container(border=True):
+        st.markdown(f"**No {what} in this range.**")
+        st.caption(
+            f"It is from {moment(span.start)} to {moment(span.end)} UTC; the data reaches from "
+            f"{moment(extent.start)} to {moment(extent.end)} UTC."
+        )
+
+
+def _not_yet() -> None:
+    with st.container(border=True):
+        st.markdown(":material/hourglass_empty: **There are events, and no sessions yet.**")
+        st.caption(
+            "They are counted every few seconds (`LAKEHOUSE_CHURN_INTERVAL_S`), and appear here then. "
+            "`lakehouse status` shows whether the streams sessions and ordered_funnel run."
+        )
+
+
+def _figures(totals: Totals) -> None:
+    mean = totals.mean_to_purchase
+    with st.container(horizontal=True, gap="small"):
+        st.metric(
+            "Sessions",
+            totals.sessions,
+            format="localized",
+            border=True,
+            width=160,
+            help="Of one user on one day (UTC); events without a session are one for each user and day",
+        )
+        st.metric(
+            "Conversion",
+            share(totals.purchased, totals.sessions),
+            border=True,
+            width=160,
+            help="Share of all sessions that viewed, then added to the cart, then purchased",
+        )
+        st.metric(
+            "Median time to purchase",
+            totals.median_band or "—",
+            border=True,
+            width=220,
+            help="From the first view: where the middle one of the purchases lies",
+        )
+        st.metric(
+            "Mean time to purchase",
+            "—" if mean is None else age(mean),
+            border=True,
+            width=200,
+            help="From the first view",
+        )
+        st.metric(
+            "Revenue",
+            totals.revenue,
+            format="%,.2f",
+            border=True,
+            width=190,
+            help="Price times quantity of all purchases, in the events' currency; currencies are not converted",
+        )
+
+
+def _steps(found: Sessions) -> None:
+    totals = found.totals
+    st.subheader("Steps, in their order", anchor=False)
+    st.caption(f"{_between(found.span)} · whole hours · beside a bar: its share of the step before · of all sessions")
+    st.echarts_chart(
+        charts.funnel(totals.steps),
+        height=FUNNEL_PX,
+        key="steps",
+        alt="Funnel of sessions: all, with a view, with an add to cart after it, with a purchase after that",
+    )
+    st.caption(drop_off(totals))
+
+
+def drop_off(totals: Totals) -> str:
+    """How many stopped at each step, in words: Markdown, a line each."""
+    lines = [
+        f"**View:** {totals.sessions - totals.viewed:,} of {totals.sessions:,} sessions "
+        f"({share(totals.sessions - totals.viewed, totals.sessions)}) had none.",
+        f"**Add to cart:** {totals.viewed - totals.carted:,} of {totals.viewed:,} with a view "
+        f"({share(totals.viewed - totals.carted, totals.viewed)}) stopped there.",
+        f"**Purchase:** {totals.carted - totals.purchased:,} of {totals.carted:,} with something in the cart "
+        f"({share(totals.carted - totals.purchased, totals.carted)}) left it.",
+        f"In whatever order, {totals.bought:,} sessions had a purchase.",
+    ]
+    return "  \n".join(lines)
+
+
+def _time_to_purchase(totals: Totals) -> None:
+    st.subheader("Time to purchase", anchor=False)
+    if not totals.purchased:
+        st.caption("No session went through all steps.")
+        return
+    st.caption("Sessions that went through all steps, by the time from their first view to the purchase")
+    st.echarts_chart(
+        charts.time_to_purchase(list(zip(BANDS.values(), totals.within, strict=True))),
+        height=FUNNEL_PX,
+        key="time_to_purchase",
+        alt="Histogram of the time from the first view to the purchase",
+    )
+    if totals.carted:
+        st.caption(f"To the cart it was {totals.seconds_to_cart / totals.carted / 60:,.1f} min in the mean.")
+
+
+def _not_final(span: Span, watermark: datetime | None) -> None:
+    if watermark is None:
+        st.caption(
+            ":material/hourglass_top: Nothing is final yet: there is no watermark, and events are still expected."
+        )
+    elif watermark < span.end:
+        st.caption(
+            f":material/hourglass_top: Not final after {moment(watermark)} UTC, where the watermark is: hours that end "
+            "later still expect sessions, and those that began earlier on that day may still go on."
+        )
+
+
+def _over_time(found: Sessions, grain: Grain, watermark: datetime | None) -> None:
+    st.subheader("Over time", anchor=False)
+    told = f"Sessions by when they begin, and their conversion · a bar is {minutes(found.minutes)}"
+    wanted = {Grain.HOUR: 60, Grain.DAY: 1440, Grain.WEEK: 10_080}.get(grain)
+    if wanted is not None and wanted != found.minutes:
+        told += f"; by the {grain.value.lower()} there would be too many"
+    st.caption(f"{told} · faint where it is not final")
+    st.echarts_chart(
+        charts.over_time(found.over_time, found.minutes, watermark),
+        height=320,
+        key="over_time",
+        alt="Sessions and their conversion over time",
+    )
+
+
+def _compared(found: Sessions, watermark: datetime | None) -> None:
+    st.subheader("Two periods", anchor=False)
+    other = found.other
+    if other is None:
+        st.info("Say above where the other period begins.", icon=":material/date_range:")
+        return
+    places = st.columns(2, gap="medium")
+    this = Compared(found.span, found.totals)
+    for place, title, key, period in zip(
+        places, ("This period", "The other period"), ("this_period", "other_period"), (this, other), strict=True
+    ):
+        with place:
+            st.markdown(f"**{title}**")
+            st.caption(_between(period.span))
+            if not period.totals.sessions:
+                st.caption("No sessions in it.")
+                continue
+            st.echarts_chart(
+                charts.funnel(period.totals.steps), height=FUNNEL_PX, key=key, alt=f"Funnel of sessions: {title}"
+            )
+            _not_final(period.span, watermark)
+    st.dataframe(
+        differences(found.totals, other.totals),
+        hide_index=True,
+        placeholder="—",
+        column_config={
+            name: st.column_config.NumberColumn(format=_format(name))
+            for name in ("Sessions", "Other sessions", "Share", "Other share", "Of all", "Other of all")
+        }
+        | {
+            name: st.column_config.NumberColumn(f"{name} (points)", format="%+.1f", help="This period less the other")
+            for name in ("Difference", "Difference of all")
+        },
+        alt="Steps of both periods, with the differences in percentage points",
+    )
+
+
+def differences(this: Totals, other: Totals) -> list[dict[str, Any]]:
+    """A row for each step: shares of the step before, and of all, in per cent; differences in points."""
+    found = []
+    pairs = list(zip(this.steps, other.steps, strict=True))
+    for number, ((name, now), (_, then)) in enumerate(pairs):
+        row: dict[str, Any] = {"Step": name, "Sessions": now, "Other sessions": then}
+        (_, now_before), (_, then_before) = pairs[max(0, number - 1)]
+        for label, wholes, difference in (
+            ("Share", (now_before, then_before), "Difference"),
+            ("Of all", (this.sessions, other.sessions), "Difference of all"),
+        ):
+            mine, theirs = (_per_cent(part, whole) for part, whole in zip((now, then), wholes, strict=True))
+            row[label], row[f"Other {label.lower()}"] = mine, theirs
+            row[difference] = None if mine is None or theirs is None else mine - theirs
+        found.append(row)
+    return found
+
+
+def _by_value(found: Sessions, dimension: str) -> None:
+    values = found.by_value
+    st.subheader("By value", anchor=False)
+    if values is None or values.is_empty():
+        st.text(f"No session of this range was counted by {dimension}.")
+        st.caption(
+            "A dimension that is declared counts the sessions of events that come from then on; `lakehouse rebuild` "
+            "counts those before."
+        )
+        return
+    st.text(f"Sessions by {dimension}: the value of their first event that has one")
+    st.echarts_chart(
+        charts.by_value(values),
+        height=charts.by_value_height(values),
+        key="by_value",
+        alt="Conversion of the most frequent values, with their sessions",
+    )
+    rest = values.filter(pl.col("value").is_null())
+    if not rest.is_empty():
+        st.caption(
+            f"The {len(values) - 1:,} most frequent values (`LAKEHOUSE_FUNNEL_VALUES_CAP`); the "
+            f"{rest['num_values'].item():,} others count together."
+        )
+    rows = _value_rows(values)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        placeholder="—",
+        column_config={
+            "value": st.column_config.TextColumn("Value", pinned=True, width="medium"),
+            "sessions": st.column_config.NumberColumn("Sessions", format="localized"),
+            "viewed": st.column_config.NumberColumn("With a view", format="localized"),
+            "carted": st.column_config.NumberColumn("Then a cart", format="localized"),
+            "purchased": st.column_config.NumberColumn("Then a purchase", format="localized"),
+            "conversion": st.column_config.NumberColumn("Conversion", format="percent"),
+            "view_to_cart": st.column_config.NumberColumn("View to cart", format="percent"),
+            "cart_to_purchase": st.column_config.NumberColumn("Cart to purchase", format="percent"),
+            "minutes_to_purchase": st.column_config.NumberColumn(
+                "Mean time to purchase (min)", format="%.1f", help="From the first view"
+            ),
+            "bought": st.column_config.NumberColumn("With a purchase, in any order", format="localized"),
+            "revenue": st.column_config.NumberColumn("Revenue", format="%,.2f"),
+        },
+        alt="Steps and conversion by value",
+    )
+    st.download_button(
+        "CSV",
+        data=as_csv(rows),
+        file_name="funnel-by-value.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help="The table above",
+    )
+
+
+def _value_rows(values: pl.DataFrame) -> pl.DataFrame:
+    def ratio(part: str, whole: str) -> pl.Expr:
+        return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
+
+    seconds = ratio("seconds_to_purchase", "purchased")
+    return values.select(
+        pl.Series("value", [charts.named(value) for value in values["value"]], dtype=pl.String),
+        "sessions",
+        "viewed",
+        "carted",
+        "purchased",
+        ratio("purchased", "sessions").alias("conversion"),
+        ratio("carted", "viewed").alias("view_to_cart"),
+        ratio("purchased", "carted").alias("cart_to_purchase"),
+        (seconds / 60).alias("minutes_to_purchase"),
+        "bought",
+        "revenue",
+    )
+
+
+def _format(name: str) -> str:
+    return "localized" if name.lower().endswith("sessions") else "%.1f %%"
+
+
+def _per_cent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None
+
+
+def _between(span: Span) -> str:
+    return f"{moment(span.start)} to {moment(span.end)} UTC"

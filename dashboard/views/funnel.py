@@ -1,0 +1,91 @@
+"""From a view to a purchase: where sessions, or users, stop, and how long it takes."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from enum import StrEnum
+
+import streamlit as st
+
+from dashboard.choice import EARLIEST, LATEST, choose_range
+from dashboard.frame import page, panel
+from dashboard.funnel import panels
+from dashboard.funnel.queries import Against, Asked, Grain, read_funnel
+from dashboard.ranges import Range, Span
+from lakehouse.settings import Settings
+
+
+class By(StrEnum):
+    """What goes through the steps; the value is the label."""
+
+    SESSION = "Sessions"
+    USER = "Users"
+
+
+def body(settings: Settings) -> None:
+    choice, custom = choose_range(settings, Range.DAY)
+    panel(settings, by_session, choice, custom, _asked(settings))
+
+
+def by_session(dsn: str, choice: Range, custom: Span | None, asked: Asked) -> None:
+    """Everything below the inputs, of one look at the mirror."""
+    panels.funnel(read_funnel(dsn, choice, custom, asked), asked)
+
+
+def _asked(settings: Settings) -> Asked:
+    """How it is to be shown, kept in the page's address."""
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        grain = st.segmented_control(
+            "A bar is",
+            list(Grain),
+            default=Grain.AUTO,
+            required=True,
+            key="grain",
+            bind="query-params",
+            help="Of sessions over time; weeks begin on Mondays, days at midnight, UTC",
+        )
+        against = Against(
+            st.segmented_control(
+                "Compare with",
+                list(Against),
+                default=Against.NOTHING,
+                required=True,
+                key="against",
+                bind="query-params",
+                help="Another period is as long as the range",
+            )
+            or Against.NOTHING
+        )
+        other = None
+        if against is Against.OTHER:
+            other = st.datetime_input(
+                "It begins (UTC)",
+                value=None,
+                min_value=EARLIEST,
+                max_value=LATEST,
+                step=timedelta(hours=1),
+                key="other_from",
+                bind="query-params",
+                width=240,
+            )
+        dimension = st.selectbox(
+            "Tell apart by",
+            settings.funnel_dimensions,
+            index=None,
+            placeholder="Nothing",
+            key="dimension",
+            bind="query-params",
+            disabled=not settings.funnel_dimensions,
+            help="Dimensions are declared by LAKEHOUSE_FUNNEL_DIMENSIONS",
+            width=240,
+        )
+    return Asked(
+        Grain(grain or Grain.AUTO),
+        against,
+        None if other is None else other.replace(tzinfo=UTC),
+        dimension,
+        settings.funnel_values_cap,
+    )
+
+
+page("Funnel", body)
