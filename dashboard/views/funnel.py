@@ -9,9 +9,11 @@ import streamlit as st
 
 from dashboard.choice import EARLIEST, LATEST, choose_range
 from dashboard.frame import page, panel
-from dashboard.funnel import panels
+from dashboard.funnel import panels, user_panels
 from dashboard.funnel.queries import Against, Asked, Grain, read_funnel
+from dashboard.funnel.stops import Within
 from dashboard.ranges import Range, Span
+from lakehouse.home import Home
 from lakehouse.settings import Settings
 
 
@@ -24,12 +26,38 @@ class By(StrEnum):
 
 def body(settings: Settings) -> None:
     choice, custom = choose_range(settings, Range.DAY)
-    panel(settings, by_session, choice, custom, _asked(settings))
+    by = st.segmented_control(
+        "Count",
+        list(By),
+        default=By.SESSION,
+        required=True,
+        key="by",
+        bind="query-params",
+        help="Sessions go through the steps on one day; users within a window, over their sessions",
+    )
+    if By(by or By.SESSION) is By.SESSION:
+        panel(settings, by_session, choice, custom, _asked(settings))
+    else:
+        panel(settings, user_panels.users, Home(settings.home), choice, custom, _window())
 
 
 def by_session(dsn: str, choice: Range, custom: Span | None, asked: Asked) -> None:
     """Everything below the inputs, of one look at the mirror."""
     panels.funnel(read_funnel(dsn, choice, custom, asked), asked)
+
+
+def _window() -> Within:
+    """The conversion window, kept in the page's address."""
+    chosen = st.segmented_control(
+        "Within",
+        list(Within),
+        default=Within.DAY,
+        required=True,
+        key="within",
+        bind="query-params",
+        help="From a user's first view of the range to the cart and the purchase, at most",
+    )
+    return Within(chosen or Within.DAY)
 
 
 def _asked(settings: Settings) -> Asked:

@@ -18,6 +18,8 @@ from dashboard.funnel.queries import MOST_BARS, Grain, Totals, minutes_of, whole
 from dashboard.ranges import Span
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
+from lakehouse.settings import Settings
+from tests.quality.lake import Lake, message
 
 NASTY = "<script>alert(1)</script> **bold** [x](https://example.com)"
 STEPS = ["All sessions", "View", "Add to cart", "Purchase"]
@@ -265,3 +267,74 @@ def test_a_span_becomes_whole_hours_or_days() -> None:
 
     assert whole(span, timedelta(hours=1)) == Span(at("03 09:00"), at("04 00:00"))
     assert whole(span, timedelta(days=1)) == Span(at("03 00:00"), at("04 00:00"))
+
+
+@pytest.fixture
+def lake(settings: Settings, tmp_path: Path, tables: Tables) -> Lake:
+    """On 4 May ann purchases, one with a nasty name leaves a cart, and bob only views; the mirror has the windows."""
+    tables.windows(("2026-05-04T10:00", "view", 3), ("2026-05-04T10:30", "purchase", 1))
+    tables.status("gold", watermark=at("04 10:00"))
+    lake = Lake(Home(tmp_path).make(), settings)
+    lake.bring(
+        message("view", at("04 10:00")),
+        message("add_to_cart", at("04 10:03")),
+        message("purchase", at("04 10:04")),
+        message("view", at("04 10:01"), user=NASTY),
+        message("add_to_cart", at("04 10:05"), user=NASTY),
+        message("view", at("04 10:02"), user="bob"),
+    )
+    return lake
+
+
+def listed(page: AppTest) -> list[str]:
+    return [str(row["user_id"]) for row in rows(page, "view_time")]
+
+
+def test_users_within_the_window_and_who_left_a_cart(open_page: Open, lake: Lake) -> None:
+    assert lake.offset == 6
+
+    page = open_page("funnel", by="Users")
+
+    assert not page.exception
+    assert "1 of 3 users (33.3 %) purchased" in said(page)
+    assert "on the days from 2026-05-03 to 2026-05-04 (UTC) · within 1 day of their first view" in said(page)
+    assert "Not final: 2 users who viewed and did not purchase are still within 1 day" in said(page)
+    assert listed(page) == [NASTY]
+    assert NASTY not in "\n".join(str(part.value) for part in [*page.markdown, *page.caption])
+
+
+def test_a_bar_chooses_the_users_in_it(open_page: Open, lake: Lake) -> None:
+    assert lake.offset == 6
+    assert listed(open_page("funnel", by="Users", stopped="View, no cart")) == ["bob"]
+
+    page = open_page("funnel", by="Users")
+    page.segmented_control(key="stopped").set_value("Purchase").run()
+
+    assert not page.exception
+    assert listed(page) == ["ann"]
+
+
+def test_a_selected_user_opens_the_page_of_that_user(open_page: Open, lake: Lake) -> None:
+    assert lake.offset == 6
+    page = open_page("funnel", by="Users")
+    page.session_state["funnel_users"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+
+    page.run()
+
+    assert not page.exception
+    assert page.query_params["user"] == NASTY
+
+
+def test_tables_that_are_not_on_this_machine_are_said(open_page: Open, tables: Tables) -> None:
+    tables.windows(("2026-05-04T10:00", "view", 9))
+
+    page = open_page("funnel", by="Users")
+
+    assert not page.exception
+    assert "Users cannot be counted here" in said(page)
+    assert "gold.session_days is not under" in said(page)
+
+
+@pytest.mark.usefixtures("tables")
+def test_without_data_there_are_no_users_either(open_page: Open) -> None:
+    assert "lakehouse produce --events 10000" in said(open_page("funnel", by="Users"))

@@ -1,0 +1,140 @@
+"""The ordered funnel of users, of a few of them: who came how far within the window, and what was not read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from dashboard.funnel.stops import Stop, Within
+from dashboard.funnel.user_panels import steps
+from dashboard.funnel.users import CART, PURCHASE, VIEW, read_users, stopped, user_funnel
+from dashboard.lake import TooMuch
+from dashboard.ranges import Span
+from gold.session_days import session_days
+from lakehouse.contracts import SilverEvents
+from lakehouse.frames import empty
+from lakehouse.home import Home
+from lakehouse.settings import Settings
+from tests.quality.lake import Lake, message
+
+KINDS = {"v": "view", "c": "add_to_cart", "p": "purchase", "s": "search"}
+
+
+def at(time: str) -> datetime:
+    """``at("04T10:03")``: that time of a day of May 2026, UTC."""
+    return datetime.fromisoformat(f"2026-05-{time}").replace(tzinfo=UTC)
+
+
+def days(*first_and_last: str) -> Span:
+    first, last = at(f"{first_and_last[0]}T00:00"), at(f"{first_and_last[-1]}T00:00")
+    return Span(first, last + timedelta(days=1))
+
+
+def users(span: Span, window: timedelta = Within.DAY.length, **acts: str) -> pl.DataFrame:
+    """``ann="s1 v04T10:00 c04T10:05"``: what a user did, in the session named before it; without a name in none."""
+    rows: list[dict[str, Any]] = []
+    for user, words in acts.items():
+        session = None
+        for word in words.split():
+            if "T" not in word:
+                session = word
+                continue
+            row = {"user_id": user, "session_id": session, "event_type": KINDS[word[0]], "event_time": at(word[1:])}
+            rows.append(row)
+    events = pl.DataFrame(rows, schema=pl.DataFrame(empty(SilverEvents)).schema)
+    settings = Settings(funnel_dimensions=(), funnel_steps_cap=2)
+    return user_funnel(session_days(events, settings).lazy(), span, window).collect().sort("user_id")
+
+
+@pytest.mark.parametrize(
+    ("acts", "stop"),
+    [
+        pytest.param("v04T10:00 c04T10:05 p04T10:30", Stop.NOWHERE, id="in order"),
+        pytest.param("s1 v04T10:00 s2 c04T12:00 s3 p04T15:00", Stop.NOWHERE, id="over three sessions"),
+        pytest.param("v04T23:50 c05T00:05 p05T23:50", Stop.NOWHERE, id="over midnight, just within the window"),
+        pytest.param("v04T23:50 c05T00:05 p05T23:51", Stop.AFTER_CART, id="bought after the window"),
+        pytest.param("v04T10:00 c05T10:01 p05T10:02", Stop.AFTER_VIEW, id="carted after the window"),
+        pytest.param("c04T09:00 v04T10:00", Stop.AFTER_VIEW, id="carted before the view"),
+        pytest.param("v04T10:00 p04T10:05 c04T10:30", Stop.AFTER_CART, id="bought before the cart"),
+        pytest.param("v04T10:00 c04T10:00 p04T10:00", Stop.NOWHERE, id="all at once"),
+        pytest.param("v04T10:00 p04T10:30", Stop.AFTER_VIEW, id="no cart"),
+        pytest.param("c04T10:00 p04T10:30", Stop.BEFORE_VIEW, id="no view"),
+        pytest.param("v03T10:00 s04T10:00", Stop.BEFORE_VIEW, id="a view before the range"),
+    ],
+)
+def test_how_far_a_user_came(acts: str, stop: Stop) -> None:
+    found = users(days("04"), ann=acts)
+
+    assert {each: stopped(found, each).height for each in Stop if not stopped(found, each).is_empty()} == {stop: 1}
+
+
+def test_the_first_of_each_step_counts_and_no_step_before_it() -> None:
+    [ann] = users(
+        days("03", "04"),
+        ann="s1 v04T08:00 c04T09:00 s2 v03T10:00 c03T09:00 c03T11:00 s3 p03T10:30 p03T12:00 p04T09:30",
+    ).to_dicts()
+
+    assert (ann[VIEW], ann[CART], ann[PURCHASE]) == (at("03T10:00"), at("03T11:00"), at("03T12:00"))
+    assert ann["last_time"] == at("04T09:30")
+
+
+def test_users_who_only_act_after_the_range_are_none_of_it() -> None:
+    found = users(days("04"), ann="v04T10:00", bob="v05T10:00", cid="s03T10:00")
+
+    assert found["user_id"].to_list() == ["ann"]
+
+
+def test_users_of_whom_not_all_steps_are_kept_are_told() -> None:
+    found = users(days("04"), ann="s1 c04T08:00 c04T08:01 c04T08:02 v04T09:00 c04T09:01", bob="s1 v04T09:00 c04T09:01")
+
+    assert found.select("user_id", CART, "capped").rows() == [("ann", None, True), ("bob", at("04T09:01"), False)]
+
+
+@pytest.fixture
+def lake(settings: Settings, tmp_path: Path) -> Lake:
+    """Of 3, 4 and 5 May: ann buys over midnight, bob leaves a cart, and cid only views."""
+    lake = Lake(Home(tmp_path).make(), settings)
+    lake.bring(
+        message("view", at("03T10:00"), user="cid"),
+        message("view", at("04T10:00"), user="bob"),
+        message("add_to_cart", at("04T11:00"), user="bob"),
+        message("view", at("04T23:00"), user="ann"),
+        message("add_to_cart", at("04T23:30"), user="ann"),
+        message("purchase", at("05T00:30"), user="ann"),
+    )
+    return lake
+
+
+def test_the_days_of_the_window_are_read_and_users_are_listed(lake: Lake) -> None:
+    found = read_users(lake.home, days("03", "04"), Within.DAY.length, at("05T01:00"))
+
+    assert list(found.counts.values()) == [0, 1, 1, 1]
+    assert [count for _, count in steps(found.counts)] == [3, 3, 2, 1]
+    assert found.to_purchase == {"up to 5 min": 0, "5 to 60 min": 0, "1 to 6 h": 1, "6 to 24 h": 0}
+    assert (found.rows, found.rows_left, found.open) == (4, 0, 1)
+    assert found.listed[Stop.AFTER_CART].select("user_id", VIEW, CART).rows() == [
+        ("bob", at("04T10:00"), at("04T11:00"))
+    ]
+
+
+def test_what_is_too_much_to_be_read_is_left_out_by_whole_days_and_said(lake: Lake) -> None:
+    found = read_users(lake.home, days("03", "04"), Within.DAY.length, None, most_rows=3)
+
+    assert (found.span, found.asked) == (days("04"), days("03", "04"))
+    assert (found.rows, found.rows_left) == (3, 1)
+    assert list(found.counts.values()) == [0, 0, 1, 1]
+
+
+def test_a_day_that_is_too_much_is_refused_with_what_to_do(lake: Lake) -> None:
+    with pytest.raises(TooMuch, match=r"more than the 2 that are read .* choose a shorter window, or count sessions"):
+        read_users(lake.home, days("04"), Within.DAY.length, None, most_rows=2)
+
+
+def test_a_range_without_anybody_has_no_users(lake: Lake) -> None:
+    found = read_users(lake.home, days("20"), Within.WEEK.length, None)
+
+    assert (sum(found.counts.values()), found.rows, found.span) == (0, 0, days("20"))
