@@ -11,7 +11,7 @@ from gold.user_days import MONEY, MOST, WIDE, amount
 from lakehouse import event
 from lakehouse.contracts import SessionDays as D
 from lakehouse.contracts import SilverEvents as S
-from lakehouse.frames import empty
+from lakehouse.scans import polars_schema
 from lakehouse.settings import DIMENSION_COLUMNS, Settings
 
 KEY: Final = (D.user_id, D.session_id, D.date)
@@ -105,4 +105,4 @@ def _finished(sums: pl.DataFrame, values: pl.DataFrame, steps_cap: int) -> pl.Da
     )
 
 
-DIMENSIONS: Final = pl.DataFrame(empty(D)).schema[D.dimensions]
+DIMENSIONS: Final = polars_schema(D)[D.dimensions]

@@ -40,6 +40,16 @@ KNOWN_TYPES = (
 )
 
 DIMENSION_COLUMNS = (SilverEvents.product_id, SilverEvents.category, SilverEvents.currency)
+
+
+def check_dimension(name: str) -> None:
+    """Raises ValueError unless sessions can be told apart by ``name``: a property, or one of `DIMENSION_COLUMNS`."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
+        raise ValueError(f"{name!r} is no name of letters, digits and underscores")
+    if name in SilverEvents.columns() and name not in DIMENSION_COLUMNS:
+        raise ValueError(f"{name} is no dimension; of the columns {', '.join(DIMENSION_COLUMNS)} are")
+
+
 """Columns of events that sessions may be told apart by; whatever else is one is a property."""
 
 SECRET = frozenset({"api_key", "quality_webhook"})
@@ -307,10 +317,7 @@ class Settings(BaseSettings):
     @classmethod
     def _told_by_content(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
-                raise ValueError(f"{name!r} is no name of letters, digits and underscores")
-            if name in SilverEvents.columns() and name not in DIMENSION_COLUMNS:
-                raise ValueError(f"{name} is no dimension; of the columns {', '.join(DIMENSION_COLUMNS)} are")
+            check_dimension(name)
             if value.count(name) > 1:
                 raise ValueError(f"{name} is named twice")
         return value

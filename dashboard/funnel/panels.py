@@ -42,7 +42,7 @@ def funnel(found: Funnel, asked: Asked) -> None:
     if asked.against is not Against.NOTHING:
         _compared(sessions, watermark)
     if asked.dimension is not None and sessions.by_value is not None and sessions.totals.sessions:
-        _by_value(sessions, asked.dimension)
+        _by_value(sessions.by_value, asked.dimension)
 
 
 def nothing_in(span: Span, extent: Span, what: str) -> None:
@@ -230,21 +230,25 @@ def differences(this: Totals, other: Totals) -> list[dict[str, Any]]:
     return found
 
 
-def _by_value(found: Sessions, dimension: str) -> None:
-    values = found.by_value
+def _by_value(values: pl.DataFrame, dimension: str) -> None:
     st.subheader("By value", anchor=False)
-    if values is None or values.is_empty():
+    if values.is_empty():
         st.text(f"No session of this range was counted by {dimension}.")
         st.caption(
             "A dimension that is declared counts the sessions of events that come from then on; `lakehouse rebuild` "
             "counts those before."
         )
         return
+    by_value(values, dimension, "by_value")
+
+
+def by_value(values: pl.DataFrame, dimension: str, key: str) -> None:
+    """A chart, a table and a file of rows as in `Sessions.by_value`; ``key`` tells them from others on the page."""
     st.text(f"Sessions by {dimension}: the value of their first event that has one")
     st.echarts_chart(
         charts.by_value(values),
         height=charts.by_value_height(values),
-        key="by_value",
+        key=key,
         alt="Conversion of the most frequent values, with their sessions",
     )
     rest = values.filter(pl.col("value").is_null())
@@ -278,6 +282,7 @@ def _by_value(found: Sessions, dimension: str) -> None:
     st.download_button(
         "CSV",
         data=as_csv(rows),
+        key=f"{key}_csv",
         file_name="funnel-by-value.csv",
         mime="text/csv",
         icon=":material/download:",

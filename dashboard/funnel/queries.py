@@ -32,11 +32,11 @@ BANDS: Final[Mapping[str, str]] = {
 }
 """How long after the first view a purchase came, by column."""
 
-_COUNTS: Final = (F.sessions, F.viewed, F.carted, F.purchased, F.bought, F.seconds_to_cart, F.seconds_to_purchase)
+COUNTS: Final = (F.sessions, F.viewed, F.carted, F.purchased, F.bought, F.seconds_to_cart, F.seconds_to_purchase)
 
 _SUMS: Final = ", ".join(
     f"coalesce(sum({column}), 0)::{kind} AS {column}"
-    for columns, kind in ((_COUNTS, "bigint"), ((F.revenue,), "float8"), (tuple(BANDS), "bigint"))
+    for columns, kind in ((COUNTS, "bigint"), ((F.revenue,), "float8"), (tuple(BANDS), "bigint"))
     for column in columns
 )
 
@@ -52,14 +52,14 @@ SELECT date_bin(%(minutes)s * interval '1 minute', hour, '2000-01-03 00:00+00') 
 
 _BY_VALUE: Final = f"""
 WITH counted AS (
-    SELECT value, {", ".join(f"sum({column}) AS {column}" for column in (*_COUNTS, F.revenue))}
+    SELECT value, {", ".join(f"sum({column}) AS {column}" for column in (*COUNTS, F.revenue))}
     FROM session_funnel WHERE dimension = %(dimension)s AND hour >= %(start)s AND hour < %(end)s
     GROUP BY value
 ), ranked AS (
     SELECT *, least(row_number() OVER (ORDER BY sessions DESC, value), %(most)s + 1) AS place FROM counted
 )
 SELECT place::bigint, CASE WHEN place <= %(most)s THEN min(value) END AS value, count(*)::bigint AS num_values,
-       {", ".join(f"sum({column})::bigint AS {column}" for column in _COUNTS)}, sum(revenue)::float8 AS revenue
+       {", ".join(f"sum({column})::bigint AS {column}" for column in COUNTS)}, sum(revenue)::float8 AS revenue
 FROM ranked GROUP BY place ORDER BY place
 """  # noqa: S608
 
@@ -281,7 +281,7 @@ def _by_value(cursor: Cursor, span: Span, dimension: str, most: int) -> pl.DataF
         "place": pl.Int64,
         "value": pl.String,
         "num_values": pl.Int64,
-        **{str(column): pl.Int64 for column in _COUNTS},
+        **{str(column): pl.Int64 for column in COUNTS},
         "revenue": pl.Float64,
     }
     return pl.DataFrame(found, schema, orient="row")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.choice import EARLIEST, LATEST, choose_range
 from dashboard.frame import page, panel
-from dashboard.funnel import panels, user_panels
+from dashboard.funnel import panels, property_panels, user_panels
 from dashboard.funnel.queries import Against, Asked, Grain, read_funnel
 from dashboard.funnel.stops import Within
 from dashboard.ranges import Range, Span
@@ -37,6 +37,7 @@ def body(settings: Settings) -> None:
     )
     if By(by or By.SESSION) is By.SESSION:
         panel(settings, by_session, choice, custom, _asked(settings))
+        _by_any_property(settings, choice, custom)
     else:
         panel(settings, user_panels.users, Home(settings.home), choice, custom, _window())
 
@@ -44,6 +45,22 @@ def body(settings: Settings) -> None:
 def by_session(dsn: str, choice: Range, custom: Span | None, asked: Asked) -> None:
     """Everything below the inputs, of one look at the mirror."""
     panels.funnel(read_funnel(dsn, choice, custom, asked), asked)
+
+
+def _by_any_property(settings: Settings, choice: Range, custom: Span | None) -> None:
+    """Not in a panel that refreshes: it takes seconds, and is looked for when a person asks."""
+    st.subheader("By any other property", anchor=False)
+    name = st.text_input(
+        "Property",
+        key="property",
+        bind="query-params",
+        max_chars=64,
+        width=320,
+        placeholder="as events name it",
+        help="It is read from the events themselves, of the newest days of the range, which takes some seconds",
+    )
+    if name:
+        st.fragment(property_panels.by_property)(settings, choice, custom, name)
 
 
 def _window() -> Within:

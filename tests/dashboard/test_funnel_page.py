@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.funnel.charts import MOST_VALUE_BARS, OPEN_OPACITY, by_value, funnel, over_time
 from dashboard.funnel.panels import differences, drop_off
+from dashboard.funnel.properties import ByProperty, read_by_property
 from dashboard.funnel.queries import MOST_BARS, Grain, Totals, minutes_of, whole
+from dashboard.lake import TooMuch
 from dashboard.ranges import Span
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
@@ -338,3 +340,51 @@ def test_tables_that_are_not_on_this_machine_are_said(open_page: Open, tables: T
 @pytest.mark.usefixtures("tables")
 def test_without_data_there_are_no_users_either(open_page: Open) -> None:
     assert "lakehouse produce --events 10000" in said(open_page("funnel", by="Users"))
+
+
+def test_sessions_by_a_property_that_gold_does_not_keep(open_page: Open, lake: Lake) -> None:
+    lake.bring(
+        message("view", at("04 10:10"), session_id="s1", campaign=NASTY),
+        message("add_to_cart", at("04 10:11"), session_id="s1"),
+        message("view", at("04 10:12"), session_id="s2", campaign="spring"),
+        message("view", at("04 10:13"), session_id="s2", campaign="autumn"),
+    )
+
+    page = open_page("funnel", property="campaign")
+
+    assert not page.exception
+    found = [(row["value"], row["sessions"], row["carted"]) for row in rows(page, "view_to_cart")]
+    assert found == [("unknown", 3, 2), (NASTY, 1, 1), ("spring", 1, 0)]
+    assert NASTY not in "\n".join(str(part.value) for part in [*page.markdown, *page.caption])
+
+
+def test_days_that_are_too_many_events_are_left_out_and_large_days_are_read_in_parts(lake: Lake) -> None:
+    lake.bring(*(message("view", at("05 10:00"), user=f"u{number}") for number in range(5)))
+    span = Span(at("04 10:00"), at("05 11:00"))
+    told: list[str] = []
+
+    def read(most_events: int, part_events: int) -> ByProperty:
+        del told[:]
+        return read_by_property(
+            lake.home, span, "campaign", 9, lake.settings, lambda _, what: told.append(what), most_events, part_events
+        )
+
+    assert read(11, 11).values["sessions"].to_list() == [8]
+    assert told == ["2026-05-04", "2026-05-05"]
+    assert read(11, 3).values["sessions"].to_list() == [8]
+    assert told[:2] == ["2026-05-04, part 1 of 2", "2026-05-04, part 2 of 2"]
+    last_day = read(10, 11)
+    assert (last_day.span, last_day.events) == (Span(at("05 00:00"), span.end), 5)
+    assert last_day.values["sessions"].to_list() == [5]
+    with pytest.raises(TooMuch, match="has 5 events of the last day of this range alone, more than the 4"):
+        read(4, 11)
+
+
+@pytest.mark.parametrize("name", ["a b", "user_id", "$.x"])
+def test_what_is_no_property_is_refused_with_the_reason(open_page: Open, tables: Tables, name: str) -> None:
+    a_day(tables)
+
+    page = open_page("funnel", property=name)
+
+    assert not page.exception
+    assert "Sessions cannot be told apart by this" in said(page)
