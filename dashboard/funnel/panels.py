@@ -39,6 +39,7 @@ def funnel(found: Funnel, asked: Asked) -> None:
             _time_to_purchase(sessions.totals)
         _not_final(sessions.span, watermark)
         _over_time(sessions, asked.grain, watermark)
+        _other_types(sessions.other_types)
     if asked.against is not Against.NOTHING:
         _compared(sessions, watermark)
     if asked.dimension is not None and sessions.by_value is not None and sessions.totals.sessions:
@@ -172,6 +173,23 @@ def _over_time(found: Sessions, grain: Grain, watermark: datetime | None) -> Non
         height=320,
         key="over_time",
         alt="Sessions and their conversion over time",
+    )
+
+
+def _other_types(found: pl.DataFrame) -> None:
+    if found.is_empty():
+        return
+    st.subheader("Other types", anchor=False)
+    st.caption("Events of the range that are no step of this funnel")
+    st.dataframe(
+        found,
+        hide_index=True,
+        width=420,
+        column_config={
+            "event_type": st.column_config.TextColumn("Type", width="medium"),
+            "num_events": st.column_config.NumberColumn("Events", format="localized"),
+        },
+        alt="Events of other types",
     )
 
 

@@ -12,15 +12,18 @@ import polars as pl
 import streamlit as st
 from psycopg2.extensions import cursor as Cursor
 
-from dashboard.database import SHARED_FOR_S, rows, snapshot
+from dashboard.database import SHARED_FOR_S, TEXT_SHOWN, rows, snapshot
 from dashboard.extent import extent_of
+from dashboard.now.queries import WINDOWS
 from dashboard.pipeline.queries import Pipeline, pipeline_of
 from dashboard.ranges import Range, Span, bucket_minutes, resolve
+from lakehouse import event
 from lakehouse.contracts import SessionFunnel as F
 
 HOUR_MINUTES: Final = 60
 """The mirror counts by the hour: a range is of whole hours."""
 MOST_BARS: Final = 400
+MOST_TYPES: Final = 20
 
 BANDS: Final[Mapping[str, str]] = {
     F.purchased_1m: "up to 1 min",
@@ -62,6 +65,12 @@ SELECT place::bigint, CASE WHEN place <= %(most)s THEN min(value) END AS value, 
        {", ".join(f"sum({column})::bigint AS {column}" for column in COUNTS)}, sum(revenue)::float8 AS revenue
 FROM ranked GROUP BY place ORDER BY place
 """  # noqa: S608
+
+_OTHER_TYPES: Final = f"""
+SELECT left(event_type, %(shown)s) AS event_type, sum(num_events)::bigint AS num_events
+{WINDOWS} AND event_type <> ALL(%(steps)s)
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(most)s
+"""
 
 _HAS_ANY: Final = "SELECT EXISTS (SELECT FROM session_funnel WHERE dimension = '') AS found"
 
@@ -165,6 +174,8 @@ class Sessions:
     by_value: pl.DataFrame | None
     """place, value (null: all values after the most frequent ones together; empty: sessions without a value),
     num_values and the counts of `Totals`; the most frequent first. None: not asked for."""
+    other_types: pl.DataFrame
+    """event_type, num_events: of the types that are no step, the most frequent first, at most `MOST_TYPES`."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +248,7 @@ def _sessions(cursor: Cursor, span: Span, asked: Asked) -> Sessions:
         _over_time(cursor, span, minutes),
         None if other is None else Compared(other, _totals(cursor, other)),
         None if asked.dimension is None else _by_value(cursor, span, asked.dimension, asked.most_values),
+        _other_types(cursor, span),
     )
 
 
@@ -273,6 +285,12 @@ def _over_time(cursor: Cursor, span: Span, minutes: int) -> pl.DataFrame:
         .with_columns(pl.col("sessions", "purchased").fill_null(0))
         .sort("bucket")
     )
+
+
+def _other_types(cursor: Cursor, span: Span) -> pl.DataFrame:
+    steps = [event.VIEW, event.ADD_TO_CART, event.PURCHASE]
+    found = rows(cursor, _OTHER_TYPES, {**_within(span), "steps": steps, "shown": TEXT_SHOWN, "most": MOST_TYPES})
+    return pl.DataFrame(found, {"event_type": pl.String, "num_events": pl.Int64}, orient="row")
 
 
 def _by_value(cursor: Cursor, span: Span, dimension: str, most: int) -> pl.DataFrame:

@@ -36,7 +36,7 @@ USERS_SHARED_FOR_S = 10.0
 HOUR = timedelta(hours=1)
 
 # Windows that overlap the span: with windows of a day, the last hour lies inside one. No window is longer.
-_WINDOWS = """
+WINDOWS = """
     FROM funnel_windows
     WHERE window_start >= %(start)s - interval '1 day' AND window_start < %(end)s AND window_end > %(start)s
 """
@@ -46,14 +46,14 @@ SELECT coalesce(sum(num_events), 0)::bigint AS events,
        coalesce(sum(num_events) FILTER (WHERE event_type = %(view)s), 0)::bigint AS views,
        coalesce(sum(num_events) FILTER (WHERE event_type = %(cart)s), 0)::bigint AS carts,
        coalesce(sum(num_events) FILTER (WHERE event_type = %(purchase)s), 0)::bigint AS purchases
-{_WINDOWS}
+{WINDOWS}
 """
 
 _BY_TYPE = f"""
 WITH counted AS (
     SELECT date_bin(%(minutes)s * interval '1 minute', window_start, '2000-01-03 00:00+00') AS bucket,
            event_type, sum(num_events) AS n
-    {_WINDOWS}
+    {WINDOWS}
     GROUP BY bucket, event_type
 ), ranked AS (
     SELECT event_type, row_number() OVER (ORDER BY sum(n) DESC, event_type) AS place FROM counted GROUP BY event_type

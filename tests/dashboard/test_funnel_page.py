@@ -142,6 +142,15 @@ def test_a_dimension_that_counted_nothing_says_why(open_page: Open, tables: Tabl
     assert "No session of this range was counted by country" in said(open_page("funnel", dimension="country"))
 
 
+def test_types_that_are_no_step_are_counted_beside_them(open_page: Open, tables: Tables) -> None:
+    a_day(tables)
+    tables.windows(("2026-05-04T10:00", "search", 7), ("2026-05-04T09:00", NASTY, 8), ("2026-05-02T10:00", "share", 1))
+
+    page = open_page("funnel")
+
+    assert [(row["event_type"], row["num_events"]) for row in rows(page, "num_events")] == [(NASTY, 8), ("search", 7)]
+
+
 def test_no_sessions_in_a_range_says_where_there_are_some(open_page: Open, tables: Tables) -> None:
     a_day(tables)
 
