@@ -29,7 +29,7 @@ def funnel(steps: Sequence[tuple[str, int]], *, selectable: bool = False) -> dic
         "type": "bar",
         "barWidth": "62%",
         "data": [
-            {"value": count, "label": {"show": True, "position": "right", "formatter": label}}
+            {"value": count, "label": {"show": True, "position": "right", "lineHeight": 14, "formatter": label}}
             for (_, count), label in zip(steps, labels, strict=True)
         ],
     }
@@ -108,7 +108,7 @@ def over_time(buckets: pl.DataFrame, minutes: int, watermark: datetime | None) -
 def by_value(values: pl.DataFrame) -> dict[str, Any]:
     """A bar of conversion for each of the most frequent values, with its sessions; the rest together comes last."""
     shown = pl.concat([values.filter(pl.col("value").is_not_null()).head(MOST_VALUE_BARS), _rest(values)])
-    bars = [
+    bars: list[dict[str, Any]] = [
         {
             "value": round(100 * purchased / sessions, 2) if sessions else 0,
             "label": {"show": True, "position": "right", "formatter": f"{share(purchased, sessions)} of {sessions:,}"},

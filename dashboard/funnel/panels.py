@@ -83,18 +83,18 @@ def _figures(totals: Totals) -> None:
             help="Share of all sessions that viewed, then added to the cart, then purchased",
         )
         st.metric(
-            "Median time to purchase",
+            "Median time",
             totals.median_band or "—",
             border=True,
-            width=220,
-            help="From the first view: where the middle one of the purchases lies",
+            width=160,
+            help="From the first view to the purchase: the middle one of the purchases came within it, and not within the bar before",
         )
         st.metric(
-            "Mean time to purchase",
+            "Mean time",
             "—" if mean is None else age(mean),
             border=True,
-            width=200,
-            help="From the first view",
+            width=160,
+            help="From the first view to the purchase",
         )
         st.metric(
             "Revenue",
@@ -138,7 +138,7 @@ def _time_to_purchase(totals: Totals) -> None:
     if not totals.purchased:
         st.caption("No session went through all steps.")
         return
-    st.caption("Sessions that went through all steps, by the time from their first view to the purchase")
+    st.caption("Sessions that went through all steps, by the time from their first view to the purchase, at most")
     st.echarts_chart(
         charts.time_to_purchase(list(zip(BANDS.values(), totals.within, strict=True))),
         height=FUNNEL_PX,

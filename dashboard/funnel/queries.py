@@ -26,14 +26,14 @@ MOST_BARS: Final = 400
 MOST_TYPES: Final = 20
 
 BANDS: Final[Mapping[str, str]] = {
-    F.purchased_1m: "up to 1 min",
-    F.purchased_5m: "1 to 5 min",
-    F.purchased_15m: "5 to 15 min",
-    F.purchased_1h: "15 to 60 min",
-    F.purchased_6h: "1 to 6 h",
-    F.purchased_later: "over 6 h",
+    F.purchased_1m: "≤ 1 min",
+    F.purchased_5m: "≤ 5 min",
+    F.purchased_15m: "≤ 15 min",
+    F.purchased_1h: "≤ 1 h",
+    F.purchased_6h: "≤ 6 h",
+    F.purchased_later: "> 6 h",
 }
-"""How long after the first view a purchase came, by column."""
+"""How long after the first view a purchase came, by column; each begins where the one before ends."""
 
 COUNTS: Final = (F.sessions, F.viewed, F.carted, F.purchased, F.bought, F.seconds_to_cart, F.seconds_to_purchase)
 
@@ -266,13 +266,14 @@ def _within(span: Span) -> dict[str, Any]:
 
 
 def _totals(cursor: Cursor, span: Span) -> Totals:
-    ((*sums, a, b, c, d, e, f),) = rows(cursor, _TOTALS, _within(span))
-    return Totals(*sums, within=(a, b, c, d, e, f))
+    (found,) = rows(cursor, _TOTALS, _within(span))
+    values: list[Any] = [*found[: -len(BANDS)], tuple(found[-len(BANDS) :])]
+    return Totals(*values)
 
 
 def _over_time(cursor: Cursor, span: Span, minutes: int) -> pl.DataFrame:
     found = rows(cursor, _OVER_TIME, {**_within(span), "minutes": minutes, "most": MOST_BARS + 1})
-    schema = {"bucket": pl.Datetime("us", "UTC"), "sessions": pl.Int64, "purchased": pl.Int64}
+    schema = {"bucket": pl.Datetime("us", "UTC"), "sessions": pl.Int64(), "purchased": pl.Int64()}
     length, monday = timedelta(minutes=minutes), datetime(2000, 1, 3, tzinfo=UTC)
     first = span.start - (span.start - monday) % length
     buckets = pl.datetime_range(
@@ -290,16 +291,13 @@ def _over_time(cursor: Cursor, span: Span, minutes: int) -> pl.DataFrame:
 def _other_types(cursor: Cursor, span: Span) -> pl.DataFrame:
     steps = [event.VIEW, event.ADD_TO_CART, event.PURCHASE]
     found = rows(cursor, _OTHER_TYPES, {**_within(span), "steps": steps, "shown": TEXT_SHOWN, "most": MOST_TYPES})
-    return pl.DataFrame(found, {"event_type": pl.String, "num_events": pl.Int64}, orient="row")
+    return pl.DataFrame(found, {"event_type": pl.String(), "num_events": pl.Int64()}, orient="row")
 
 
 def _by_value(cursor: Cursor, span: Span, dimension: str, most: int) -> pl.DataFrame:
     found = rows(cursor, _BY_VALUE, {**_within(span), "dimension": dimension, "most": most})
-    schema = {
-        "place": pl.Int64,
-        "value": pl.String,
-        "num_values": pl.Int64,
-        **{str(column): pl.Int64 for column in COUNTS},
-        "revenue": pl.Float64,
-    }
+    counts = ("num_values", *map(str, COUNTS))
+    schema = pl.Schema(
+        {"place": pl.Int64(), "value": pl.String(), **dict.fromkeys(counts, pl.Int64()), "revenue": pl.Float64()}
+    )
     return pl.DataFrame(found, schema, orient="row")

@@ -126,7 +126,7 @@ def _time_to_purchase(found: Users) -> None:
     if not found.counts[Stop.NOWHERE]:
         st.caption("No user went through all steps.")
         return
-    st.caption("Users who went through all steps, by the time from their first view to the purchase")
+    st.caption("Users who went through all steps, by the time from their first view to the purchase, at most")
     st.echarts_chart(
         charts.time_to_purchase(list(found.to_purchase.items())),
         height=FUNNEL_PX,

@@ -57,14 +57,14 @@ class Users:
 
 
 BANDS: Final = (
-    ("up to 5 min", timedelta(minutes=5)),
-    ("5 to 60 min", timedelta(hours=1)),
-    ("1 to 6 h", timedelta(hours=6)),
-    ("6 to 24 h", timedelta(days=1)),
-    ("1 to 3 days", timedelta(days=3)),
-    ("over 3 days", timedelta(days=7)),
+    ("≤ 5 min", timedelta(minutes=5)),
+    ("≤ 1 h", timedelta(hours=1)),
+    ("≤ 6 h", timedelta(hours=6)),
+    ("≤ 1 day", timedelta(days=1)),
+    ("≤ 3 days", timedelta(days=3)),
+    ("≤ 7 days", timedelta(days=7)),
 )
-"""How long after the first view a purchase came, at most."""
+"""How long after the first view a purchase came, at most; each begins where the one before ends."""
 
 
 def user_funnel(days: pl.LazyFrame, span: Span, window: timedelta) -> pl.LazyFrame:

@@ -114,7 +114,7 @@ def test_the_days_of_the_window_are_read_and_users_are_listed(lake: Lake) -> Non
 
     assert list(found.counts.values()) == [0, 1, 1, 1]
     assert [count for _, count in steps(found.counts)] == [3, 3, 2, 1]
-    assert found.to_purchase == {"up to 5 min": 0, "5 to 60 min": 0, "1 to 6 h": 1, "6 to 24 h": 0}
+    assert found.to_purchase == {"≤ 5 min": 0, "≤ 1 h": 0, "≤ 6 h": 1, "≤ 1 day": 0}
     assert (found.rows, found.rows_left, found.open) == (4, 0, 1)
     assert found.listed[Stop.AFTER_CART].select("user_id", VIEW, CART).rows() == [
         ("bob", at("04T10:00"), at("04T11:00"))
