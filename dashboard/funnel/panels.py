@@ -87,7 +87,7 @@ def _figures(totals: Totals) -> None:
             totals.median_band or "—",
             border=True,
             width=160,
-            help="From the first view to the purchase: the middle one of the purchases came within it, and not within the bar before",
+            help="From the first view to the purchase: the middle one came within it, and not within the band before",
         )
         st.metric(
             "Mean time",

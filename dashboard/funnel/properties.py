@@ -14,9 +14,9 @@ from typing import Final
 import polars as pl
 import streamlit as st
 
-from dashboard.funnel.queries import COUNTS, whole
+from dashboard.funnel.queries import COUNTS
 from dashboard.lake import ROWS, TableAt, TooMuch, table_at
-from dashboard.ranges import Span
+from dashboard.ranges import Span, whole
 from gold.session_days import session_days
 from gold.session_funnel import session_funnel
 from lakehouse.contracts import SessionFunnel as F

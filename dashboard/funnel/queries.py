@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from dashboard.database import SHARED_FOR_S, TEXT_SHOWN, rows, snapshot
 from dashboard.extent import extent_of
 from dashboard.now.queries import WINDOWS
 from dashboard.pipeline.queries import Pipeline, pipeline_of
-from dashboard.ranges import Range, Span, bucket_minutes, resolve
+from dashboard.ranges import ANCHOR, Range, Span, bucket_minutes, resolve, whole
 from lakehouse import event
 from lakehouse.contracts import SessionFunnel as F
 
@@ -220,12 +220,6 @@ def whole_hours(span: Span) -> Span:
     return whole(span, timedelta(hours=1))
 
 
-def whole(span: Span, length: timedelta) -> Span:
-    """The shortest span of whole hours, or of whole days (UTC), that holds ``span``."""
-    zero = datetime(2000, 1, 1, tzinfo=UTC)
-    return Span(span.start - (span.start - zero) % length, span.end + (zero - span.end) % length)
-
-
 def before(span: Span) -> Span:
     return Span(span.start - span.length, span.start)
 
@@ -274,8 +268,8 @@ def _totals(cursor: Cursor, span: Span) -> Totals:
 def _over_time(cursor: Cursor, span: Span, minutes: int) -> pl.DataFrame:
     found = rows(cursor, _OVER_TIME, {**_within(span), "minutes": minutes, "most": MOST_BARS + 1})
     schema = {"bucket": pl.Datetime("us", "UTC"), "sessions": pl.Int64(), "purchased": pl.Int64()}
-    length, monday = timedelta(minutes=minutes), datetime(2000, 1, 3, tzinfo=UTC)
-    first = span.start - (span.start - monday) % length
+    length = timedelta(minutes=minutes)
+    first = span.start - (span.start - ANCHOR) % length
     buckets = pl.datetime_range(
         first, span.end, length, closed="left", time_unit="us", time_zone="UTC", eager=True
     ).alias("bucket")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import streamlit as st
@@ -13,12 +13,12 @@ from dashboard.download import as_csv
 from dashboard.frame import broken
 from dashboard.funnel import charts
 from dashboard.funnel.panels import FUNNEL_PX, nothing_in
-from dashboard.funnel.queries import read_bounds, whole
+from dashboard.funnel.queries import read_bounds
 from dashboard.funnel.stops import Stop, Within
 from dashboard.now.panels import freshness, no_data
-from dashboard.ranges import Range, Span, resolve
+from dashboard.ranges import Range, Span, resolve, whole
 from dashboard.user.links import follow_selection, remember
-from dashboard.words import moment, share
+from dashboard.words import MOMENTS, moment, share
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:  # it takes Arrow and deltalake, which are loaded where users 
 BARS: Final = "user_steps"
 STOPPED: Final = "stopped"
 LISTED: Final = "funnel_users"
-
-_MOMENTS: Final[dict[str, Any]] = {"format": "YYYY-MM-DD HH:mm:ss", "timezone": "UTC"}
 
 
 def users(dsn: str, home: Home, choice: Range, custom: Span | None, within: Within) -> None:
@@ -173,11 +171,11 @@ def _who(found: Users) -> None:
         selection_mode="single-row",
         column_config={
             "user_id": st.column_config.TextColumn("User", pinned=True, width="medium"),
-            "view_time": st.column_config.DatetimeColumn("First view (UTC)", **_MOMENTS),
-            "cart_time": st.column_config.DatetimeColumn("Then to the cart (UTC)", **_MOMENTS),
-            "purchase_time": st.column_config.DatetimeColumn("Then purchased (UTC)", **_MOMENTS),
+            "view_time": st.column_config.DatetimeColumn("First view (UTC)", **MOMENTS),
+            "cart_time": st.column_config.DatetimeColumn("Then to the cart (UTC)", **MOMENTS),
+            "purchase_time": st.column_config.DatetimeColumn("Then purchased (UTC)", **MOMENTS),
             "last_time": st.column_config.DatetimeColumn(
-                "Last event (UTC)", help="In the range, of any type", **_MOMENTS
+                "Last event (UTC)", help="In the range, of any type", **MOMENTS
             ),
         },
         alt="Users who stopped at the step, those who acted last first",

@@ -170,15 +170,8 @@ class Tables:
         self._insert(f"funnel_summary ({', '.join(row)})", [tuple(row.values())])
 
     def session_hour(self, hour: str, sessions: int, revenue: float) -> None:
-        """A row of ``session_funnel``, of all sessions."""
-        moment = datetime.fromisoformat(hour).replace(tzinfo=UTC)
-        counts = (
-            "viewed carted purchased bought num_events seconds_to_cart seconds_to_purchase purchased_1m purchased_5m"
-        )
-        counts += " purchased_15m purchased_1h purchased_6h purchased_later"
-        row: dict[str, Any] = {"hour": moment, "date": moment.date(), "dimension": "", "value": ""}
-        row |= {"sessions": sessions, "revenue": revenue, **dict.fromkeys(counts.split(), 0)}
-        self._insert(f"session_funnel ({', '.join(row)})", [tuple(row.values())])
+        """A row of ``session_funnel``, of all sessions, none of which viewed anything."""
+        self.sessions(hour, sessions, revenue=revenue)
 
     def active(self, cohort: str, period: int, users: int) -> None:
         """A cell of ``cohorts``, by days."""

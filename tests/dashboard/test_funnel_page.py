@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.funnel.charts import MOST_VALUE_BARS, OPEN_OPACITY, by_value, funnel, over_time
 from dashboard.funnel.panels import differences, drop_off
 from dashboard.funnel.properties import ByProperty, read_by_property
-from dashboard.funnel.queries import MOST_BARS, Grain, Totals, minutes_of, whole
+from dashboard.funnel.queries import MOST_BARS, Grain, Totals, minutes_of
 from dashboard.lake import TooMuch
 from dashboard.ranges import Span
 from lakehouse.endpoints import Endpoints
@@ -271,13 +271,6 @@ def test_a_bar_is_as_long_as_asked_for_unless_there_would_be_too_many(grain: Gra
 
     assert minutes_of(grain, span) == minutes
     assert span.length / timedelta(minutes=minutes_of(grain, span)) <= MOST_BARS
-
-
-def test_a_span_becomes_whole_hours_or_days() -> None:
-    span = Span(at("03 09:50"), at("04 00:00"))
-
-    assert whole(span, timedelta(hours=1)) == Span(at("03 09:00"), at("04 00:00"))
-    assert whole(span, timedelta(days=1)) == Span(at("03 00:00"), at("04 00:00"))
 
 
 @pytest.fixture
