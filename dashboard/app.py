@@ -3,7 +3,7 @@
 import streamlit as st
 
 st.set_page_config(page_title="Interaction lakehouse", page_icon="🌊", layout="wide")
-# Not "pages": a folder of that name beside this file Streamlit takes for its old kind of pages, until this has run once.
+# Not "pages": a folder of that name beside this file Streamlit takes for its own kind of pages, until this has run.
 st.navigation(
     [
         st.Page("views/now.py", title="Now", icon=":material/bolt:", default=True),

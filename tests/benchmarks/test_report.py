@@ -109,7 +109,16 @@ def test_new_results_replace_those_of_before_and_others_are_kept(tmp_path: Path,
     report.write(results, docs)
 
     written = json.loads((docs / "benchmarks.json").read_text())["benchmarks"]
-    assert list(written) == ["freshness", "backlog", "growth", "scoring", "detection", "validation", "pages", "footprint"]
+    assert list(written) == [
+        "freshness",
+        "backlog",
+        "growth",
+        "scoring",
+        "detection",
+        "validation",
+        "pages",
+        "footprint",
+    ]
     assert written["freshness"]["seconds"] == 4321.0
     assert written["backlog"] == documents["backlog"]
     assert ElementTree.parse(docs / "benchmarks.svg").getroot().tag.endswith("svg")  # noqa: S314 (our own file)
