@@ -16,7 +16,7 @@ from shop_stack import LIMIT_S, Shop
 
 from lakehouse.embedded.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 PACE = "36000"
 """Times real: a day in 2.4 s, some 400 events/s, so that a replay takes minutes if nobody ends it."""
