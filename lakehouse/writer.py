@@ -107,14 +107,14 @@ class Writer:
         waiting = any(state.error for state in streams.values())
         watermark = max((s.watermark for s in streams.values() if s.watermark is not None), default=None)
         lag_events = self._lag_events()
-        lags = {name: _seconds_since(state.as_of) for name, state in streams.items()}
+        lags = {stage.name: _behind(stage) for stage in self.runner.stages}
         return {
             "at": utc_now().isoformat(),
             "state": "alarm" if alarms else "waiting" if waiting else "running",
             "alarms": alarms,
             "events_per_second": self._rate(),
             "lag_events": lag_events,
-            "lag_seconds": self._lag_seconds(lags),
+            "lag_seconds": max((lag for lag in lags.values() if lag is not None), default=None),
             "watermark": _iso(watermark),
             "tables": {table.name: self._rows(table) for table in PIPELINE},
             "upkeep": self.upkeep.state(),
@@ -133,11 +133,6 @@ class Writer:
                 for name, s in streams.items()
             },
         }
-
-    def _lag_seconds(self, lags: Mapping[str, float | None]) -> float | None:
-        """Of the stage that is furthest behind; one that comes at intervals is expected to be so by its own."""
-        behind = [max(0.0, lag - s.interval_s) for s in self.runner.stages if (lag := lags[s.name]) is not None]
-        return round(max(behind), 1) if behind else None
 
     def _alarms(self) -> list[str]:
         """What will not mend by itself, a sentence each: stages that have stopped, too many refusals, and verdicts."""
@@ -262,8 +257,11 @@ def _locked(home: Home) -> Iterator[None]:
         yield
 
 
-def _seconds_since(moment: datetime | None) -> float | None:
-    return None if moment is None else round((utc_now() - moment).total_seconds(), 1)
+def _behind(stage: Stage) -> float | None:
+    """Seconds beyond its own interval that a stage is behind: one that comes at intervals is so by design."""
+    if stage.state.as_of is None:
+        return None
+    return round(max(0.0, (utc_now() - stage.state.as_of).total_seconds() - stage.interval_s), 1)
 
 
 def _iso(moment: datetime | None) -> str | None:

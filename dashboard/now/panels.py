@@ -23,7 +23,7 @@ def no_data() -> None:
     with st.container(border=True):
         st.markdown(":material/hourglass_empty: **No events yet.** As soon as there are some, they appear here.")
         st.caption("Simulate some, or replay a file of your own, from a shell:")
-        st.code("lakehouse produce --events 10000\nlakehouse replay FILE", language="shell")
+        st.code("lakehouse produce --events 10000\nlakehouse replay FILE", language="shell", wrap_lines=True)
 
 
 def freshness(pipeline: Pipeline) -> None:

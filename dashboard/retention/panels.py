@@ -82,7 +82,7 @@ def _heat_map(found: Retention, cells: Cells, of_cohorts: pl.DataFrame) -> None:
     st.caption(_not_final(found, cells))
     behind = next((stream.lag_seconds for stream in found.pipeline.streams if stream.stream == STREAM), None)
     if behind:
-        st.caption(f"Cohorts hold what had come {age(timedelta(seconds=behind))} ago.")
+        st.caption(f"Cohorts are {age(timedelta(seconds=behind))} behind: they are made anew from time to time.")
 
 
 def _not_final(found: Retention, cells: Cells) -> str:

@@ -55,7 +55,7 @@ def summary(found: Verdicts, is_on: bool) -> None:
         with st.container(border=True):
             st.markdown(":material/hourglass_empty: **No verdict yet.** Rows are judged soon after they come.")
             st.caption("It takes some seconds to start. Without events there is nothing to judge: simulate some.")
-            st.code("lakehouse produce --events 10000", language="shell")
+            st.code("lakehouse produce --events 10000", language="shell", wrap_lines=True)
     for halt in found.halts:
         with st.container(border=True, gap="xxsmall"):
             st.markdown(":red[:material/front_hand:] **What comes after a table has stopped until somebody decides.**")
@@ -200,7 +200,7 @@ def quarantine(home: Home) -> None:
         },
         alt="The newest refused rows of each reason",
     )
-    st.code("lakehouse quarantine list\nlakehouse quarantine show --limit 20", language="shell")
+    st.code("lakehouse quarantine list\nlakehouse quarantine show --limit 20", language="shell", wrap_lines=True)
 
 
 def books(home: Home) -> None:
@@ -272,7 +272,7 @@ def more(data_docs: str) -> None:
     else:
         st.caption("There are no Data Docs: they are served where a validator runs.")
     st.caption("One page for others, with tracking outages, verdicts, refusals and late events:")
-    st.code("lakehouse quality report --out quality.html", language="shell")
+    st.code("lakehouse quality report --out quality.html", language="shell", wrap_lines=True)
 
 
 def _standing(found: Verdicts) -> tuple[str, Color, str]:

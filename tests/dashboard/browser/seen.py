@@ -116,11 +116,12 @@ def _expected(url: str) -> bool:
 # Seen is a focus with an outline or a shadow, or one that changes what is drawn of the element or beside it. A cell's
 # is drawn by its table, on the canvas; a button above a chart is told by its tooltip; the page itself needs none.
 _FOCUSED = """
-() => {
+async () => {
     const focused = document.activeElement;
     if (!focused || focused === document.body) return null;
-    const around = focused.closest('label') || focused.parentElement;
-    const drawn = () => [focused, around, ...around.querySelectorAll('*')].map(element => {
+    const around = focused.closest('label, [data-baseweb]') || focused.parentElement;
+    const frames = [around, around.parentElement, around.parentElement.parentElement];
+    const drawn = () => [focused, ...frames, ...around.querySelectorAll('*')].map(element => {
         const style = getComputedStyle(element);
         return [style.outline, style.boxShadow, style.backgroundColor, style.borderColor, style.textDecoration];
     }).join();
@@ -132,6 +133,7 @@ _FOCUSED = """
         still.textContent = '* { transition: none !important }';
         const withFocus = drawn();
         focused.blur();
+        await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
         seen = drawn() !== withFocus;
         focused.focus({preventScroll: true});
         still.remove();
