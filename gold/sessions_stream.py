@@ -83,8 +83,7 @@ class SessionFunnelStage(Follower):
         reach("before-session-funnel-commit")
         if changed.num_rows:
             dates = sorted(set(changed[str(F.date)].to_pylist()))
-            rows = changed if store.delta_rs_commits(changed.num_rows) else self.context.spark.createDataFrame(changed)
-            store.merge(F, rows, _add(dates), commit)
+            store.merge(F, store.committable(changed), _add(dates), commit)
         else:
             store.append(F, empty(F), commit)
         self.last = commit

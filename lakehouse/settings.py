@@ -40,6 +40,7 @@ KNOWN_TYPES = (
 )
 
 DIMENSION_COLUMNS = (SilverEvents.product_id, SilverEvents.category, SilverEvents.currency)
+"""Columns of events that sessions may be told apart by; whatever else is one is a property."""
 
 
 def check_dimension(name: str) -> None:
@@ -49,8 +50,6 @@ def check_dimension(name: str) -> None:
     if name in SilverEvents.columns() and name not in DIMENSION_COLUMNS:
         raise ValueError(f"{name} is no dimension; of the columns {', '.join(DIMENSION_COLUMNS)} are")
 
-
-"""Columns of events that sessions may be told apart by; whatever else is one is a property."""
 
 SECRET = frozenset({"api_key", "quality_webhook"})
 """Settings that no message shows."""

@@ -320,7 +320,7 @@ class TableStore:
             builder = target.merge(rows.alias("s"), f"{matches} AND ({merge.bounds(SPARK)})")
             if merge.removes:
                 builder = builder.whenMatchedDelete(merge.removes)
-            (builder.whenMatchedUpdate(set=dict(merge.update(SPARK))).whenNotMatchedInsertAll().execute())
+            builder.whenMatchedUpdate(set=dict(merge.update(SPARK))).whenNotMatchedInsertAll().execute()
 
     def update(
         self, table: type[Table], where: Callable[[Dialect], str], changes: Mapping[str, str], commit: Commit

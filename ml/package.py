@@ -93,8 +93,13 @@ def save_note(card: ModelCard, path: Path) -> None:
         "test_cut": f"{card.test_cut:%Y-%m-%d}",
         "roc_auc": round(card.metrics["roc_auc"].value, 4),
     }
+    write_note(told, path)
+
+
+def write_note(document: Mapping[str, Any], path: Path) -> None:
+    """Writes ``document`` as JSON, for those who are not to load what it tells of: they find it whole or not at all."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(told))
+    unfinished.write_text(json.dumps(document))
     unfinished.replace(path)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from lakehouse.contracts import SIMULATED_MODEL, UserDays
@@ -17,7 +14,7 @@ from lakehouse.errors import Unavailable
 from lakehouse.home import Home
 from ml.drift import SCORE
 from ml.monitoring import Past, Watch, newest_day, watch
-from ml.package import Package
+from ml.package import Package, write_note
 from ml.past_predictions import past_predictions
 from ml.planning import HORIZON_DAYS
 from ml.registry import Registry
@@ -72,7 +69,7 @@ class Watches:
             client.log_batch(run, [mlflow.entities.Metric(name, value, now, 0) for name, value in metrics.items()])
             client.log_dict(run, found.as_document(), DOCUMENT)
             client.set_terminated(run)
-        _save(found, self.home.champion_watch)
+        write_note(found.as_document(), self.home.champion_watch)
         return str(run)
 
     def latest(self, most: int) -> list[Kept]:
@@ -99,12 +96,6 @@ class Watches:
             )
             for run in found
         ]
-
-
-def _save(found: Watch, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(found.as_document()))
-    unfinished.replace(path)
 
 
 def watch_and_keep(registry: Registry, champion: Package, pinned: PinnedDays) -> Watch:

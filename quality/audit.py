@@ -196,22 +196,22 @@ class _Audit:
         return {"offsets": until, "types": {kind: types.get(kind, 0) + new.get(kind, 0) for kind in {*types, *new}}}
 
     def _described(self) -> list[Balance]:
-        if self.features is None or self.features.source_version is None or self.features.source_version < 0:
-            return []
-        days = self._at(UserDays, self._alike(UserDays, self.features.source_version))
-        return [described(days, self._at(ChurnFeatures, self.cut[ChurnFeatures]))]
+        days = self._taken(UserDays, self.features)
+        return [] if days is None else [described(days, self._at(ChurnFeatures, self.cut[ChurnFeatures]))]
 
     def _funnelled(self) -> list[Balance]:
-        if self.funnel is None or self.funnel.source_version is None or self.funnel.source_version < 0:
-            return []
-        days = self._at(SessionDays, self._alike(SessionDays, self.funnel.source_version))
-        return funnelled(days, self._at(SessionFunnel, self.cut[SessionFunnel]))
+        days = self._taken(SessionDays, self.funnel)
+        return [] if days is None else funnelled(days, self._at(SessionFunnel, self.cut[SessionFunnel]))
 
     def _first_seen(self) -> list[Balance]:
-        if self.cohorts is None or self.cohorts.source_version is None:
-            return []
-        days = self._at(UserDays, self._alike(UserDays, self.cohorts.source_version))
-        return first_seen(days, self._at(Cohorts, self.cut[Cohorts]))
+        days = self._taken(UserDays, self.cohorts)
+        return [] if days is None else first_seen(days, self._at(Cohorts, self.cut[Cohorts]))
+
+    def _taken(self, origin: type[Table], account: Commit | None) -> DataFrame | None:
+        """``origin`` as of the version that ``account`` says its table was made of; None where it was of none yet."""
+        if account is None or account.source_version is None or account.source_version < 0:
+            return None
+        return self._at(origin, self._alike(origin, account.source_version))
 
     def _all_places(self) -> set[str]:
         return set(self.after) | set({} if self.silver is None else self.silver.offsets)
