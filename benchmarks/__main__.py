@@ -201,6 +201,7 @@ def footprint(
 def growth(
     events: Annotated[int, typer.Option(min=1_000, metavar="N", help="History to grow to.")] = 30_000_000,
     step: Annotated[int, typer.Option(min=1_000, metavar="N", help="Events between two looks.")] = 2_000_000,
+    events_per_day: Annotated[int, typer.Option(min=1_000, metavar="N", help="Of event time.")] = 100_000,
     commits: Annotated[str, typer.Option(metavar="N,N,…", help="Versions of each table to grow to.")] = (
         "1000,3000,10000,30000,100000"
     ),
@@ -226,6 +227,7 @@ def growth(
         options = growth_benchmark.Options(
             events=events,
             step=step,
+            events_per_day=events_per_day,
             commits=_whole_numbers(commits),
             small=small,
             small_batches=small_batches,

@@ -33,6 +33,8 @@ class Options:
     """History to grow to."""
     step: int = 2_000_000
     """Events between two looks."""
+    events_per_day: int = 100_000
+    """Of event time: a month of lookback is full at 3,000,000, and 30,000,000 are ten months."""
     commits: Sequence[int] = (1_000, 3_000, 10_000, 30_000, 100_000)
     """Versions of each table to grow to."""
     large: int = 200_000
@@ -74,6 +76,8 @@ class Look:
     """Each micro-batch: from rows in bronze to rows in Postgres, all stages."""
     stage_s: Mapping[str, float]
     """Median of each stage in these."""
+    rare_s: Mapping[str, float]
+    """One run of each stage that comes at intervals of minutes, and so is in none of these."""
     upkeep_s: float
     """The longest pause for upkeep and reports between two of them."""
     files: Mapping[str, int]
@@ -124,7 +128,7 @@ def measure(options: Options, settings: Settings, work: Path, say: Callable[[str
 
 
 def _part(name: str, options: Options, settings: Settings, work: Path, say: Callable[[str], None]) -> Part:
-    shape = Shape(late_share=BY_EVENTS.get(name, 0.0))
+    shape = Shape(options.events_per_day, late_share=BY_EVENTS.get(name, 0.0))
     plan = {"options": dataclasses.asdict(options), "shape": dataclasses.asdict(shape), "commits": name == BY_COMMITS}
     with fresh_home(work, "growth") as home:
         own = settings.model_copy(update={"home": home.root, "kafka_port": 0, "postgres_port": 0})

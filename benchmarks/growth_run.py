@@ -7,6 +7,7 @@ stages, its mirrors, its upkeep, in rounds that are driven from here with the wr
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import sys
@@ -34,6 +35,9 @@ from lakehouse.writer import Writer, open_writer
 QUERY: Final = "growth"
 POLL_S: Final = 0.002
 REOPENED_WARM_UP: Final = 5
+RARE_S: Final = 60.0
+"""A stage with a longer interval, as that of cohorts, which reads all users' days, is not of each micro-batch: it is
+timed by itself."""
 COMMIT_EVERY_S: Final = 1.5
 """Made log entries are so far apart in time, as the writer's own are by default."""
 
@@ -49,9 +53,9 @@ class Grower:
 
     @contextmanager
     def driving(self, writer: Writer) -> Iterator[None]:
-        """Within the block the writer's turn is held, and its rounds are driven from here, each by all stages."""
+        """Within the block the writer's turn is held, and its rounds are driven from here."""
         self._writer = writer
-        with writer.runner.hurry(), writer.runner.turn:
+        with writer.runner.turn:
             yield
 
     def warm_up(self, batches: int, rows: int) -> None:
@@ -59,18 +63,24 @@ class Grower:
         for _ in range(batches):
             self.batch(rows)
 
-    def batch(self, rows: int) -> tuple[float, Mapping[str, float], float]:
-        """Brings ``rows`` events from bronze to Postgres: seconds in all, by stage, and of the pause after it."""
+    def batch(self, rows: int, rare: bool = False) -> tuple[float, Mapping[str, float], float]:
+        """Brings ``rows`` events from bronze to Postgres: seconds in all, by stage, and of the pause after it.
+
+        By all stages whatever their interval, those that come at intervals of minutes only where ``rare``.
+        """
         table = bronze_batch(self.events, rows, self._shape)
         self.events += rows
         commit = Commit(QUERY, 0, self._batches, offsets=ends(self.events), rows_in=rows, rows_out=rows)
         self._writer.context.store.append(BronzeEvents, table, commit)
         self._batches += 1
-        stages = self._writer.runner.stages
+        held = [stage for stage in self._writer.runner.stages if stage.interval_s > RARE_S and not rare]
+        stages = [stage for stage in self._writer.runner.stages if stage not in held]
         before = {stage.name: stage.state.batch_id for stage in stages}
         began = time.perf_counter()
         while left := [stage for stage in stages if stage.has_work()]:
             if any(stage.lane is Lane.tables for stage in left):
+                for stage in self._writer.runner.stages:
+                    stage.state.due_at = math.inf if stage in held else 0.0
                 self._writer.runner.round()
             else:
                 time.sleep(POLL_S)  # the mirrors go round by themselves
@@ -93,6 +103,7 @@ class Grower:
             pauses.append(pause)
             for name, stage_s in stages.items():
                 by_stage[name].append(stage_s)
+        _, once, _ = self.batch(small, rare=True)
         sizes = delta_sizes(self._writer.context.home)
         return {
             "history": history,
@@ -100,6 +111,7 @@ class Grower:
             "open_s": None if open_s is None else round(open_s, 3),
             "batch_s": seconds,
             "stage_s": {name: round(statistics.median(took), 4) for name, took in by_stage.items()},
+            "rare_s": {name: round(took, 4) for name, took in once.items() if name not in by_stage},
             "upkeep_s": round(max(pauses), 4),
             "files": {name: size.files for name, size in sizes.items()},
             "log_files": {name: size.log_files for name, size in sizes.items()},
@@ -121,16 +133,18 @@ class Run:
         self.after_upkeep: dict[str, Any] | None = None
 
     def by_events(self) -> None:
-        """A look after each step of events, all under one writer."""
+        """A look after each step of events, all under one writer, and all at the same time of day: a day costs more
+        the more of it is there."""
         options, grower = self._options, self._grower
         with self._opened() as writer:
             with grower.driving(writer):
                 grower.warm_up(options["warm_up"], options["small"])
-                while grower.events < options["events"]:
-                    began, goal = time.perf_counter(), grower.events + options["step"]
+                for goal in range(options["step"], options["events"] + 1, options["step"]):
+                    began, first = time.perf_counter(), grower.events
                     while grower.events < goal:
                         grower.batch(min(options["large"], goal - grower.events))
-                    self._look(grower.events, time.perf_counter() - began)
+                    an_event = (time.perf_counter() - began) / (goal - first)
+                    self._look(grower.events, an_event * options["step"])
             self._maintain(writer)
 
     def by_commits(self) -> None:

@@ -48,6 +48,7 @@ def ensure_topic(bootstrap: str, settings: Settings) -> list[str]:
             topic = {"num_partitions": settings.topic_partitions, "configs": wanted}
             try:
                 admin.create_topics({settings.topic: topic}, wait_for_metadata=True)
+                _listed(admin, bootstrap, settings.topic, "LATEST")  # waits until each partition's leader has taken it on
                 return []
             except TopicAlreadyExistsError:  # another process was quicker: then its topic is judged
                 admin.wait_for_topics([settings.topic])
@@ -102,13 +103,17 @@ def _differences(admin: Any, settings: Settings, wanted: Mapping[str, str]) -> l
 
 
 def _offsets(bootstrap: str, topic: str, which: str) -> dict[int, int]:
+    with _admin(bootstrap) as admin:
+        return _listed(admin, bootstrap, topic, which)
+
+
+def _listed(admin: Any, bootstrap: str, topic: str, which: str) -> dict[int, int]:
     from kafka import TopicPartition
     from kafka.admin import OffsetSpec
 
-    with _admin(bootstrap) as admin:
-        partitions = [p["partition_index"] for p in _existing(admin, bootstrap, topic)["partitions"]]
-        wanted = {TopicPartition(topic, partition): getattr(OffsetSpec, which) for partition in partitions}
-        found = admin.list_partition_offsets(wanted, timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
+    partitions = [p["partition_index"] for p in _existing(admin, bootstrap, topic)["partitions"]]
+    wanted = {TopicPartition(topic, partition): getattr(OffsetSpec, which) for partition in partitions}
+    found = admin.list_partition_offsets(wanted, timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
     return {place.partition: int(at.offset) for place, at in sorted(found.items())}
 
 

@@ -22,12 +22,17 @@ def section(result: Any, options: Any) -> list[str]:
         "What a micro-batch costs as the history grows. Bronze is given its rows in bulk, by the store; everything "
         "after it is the writer's own: its stages, its mirrors in Postgres, and what it does between two rounds. At "
         f"each size {options['small_batches']} micro-batches of {options['small']:,} events are timed, from rows in "
-        "bronze to rows in Postgres. Slopes are Theil and Sen's, with their 95 % interval.",
+        f"bronze to rows in Postgres{_density(options)}. Slopes are Theil and Sen's, with their 95 % interval.",
     ]
     for part in result["parts"]:
         parts += [f"### {_PART_TITLES.get(part['name'], part['name'])}", *_part(part, options)]
     parts.append(notes.busy(max((part["others_cores"] for part in result["parts"]), default=0.0)))
     return parts
+
+
+def _density(options: Any) -> str:
+    per_day = options.get("events_per_day")
+    return f", of a history of {per_day:,} events a day" if per_day else ""
 
 
 def _part(part: Any, options: Any) -> list[str]:
@@ -58,7 +63,25 @@ def _part(part: Any, options: Any) -> list[str]:
         if of_commits
         else ""
     )
-    return [made, md.table(head, rows), _slopes(part)]
+    return [made, md.table(head, rows), _slopes(part), *_stages(part)]
+
+
+def _stages(part: Any) -> list[str]:
+    """Which stage grows, and what those take that come at intervals of minutes."""
+    first, last = part["looks"][0], part["looks"][-1]
+    rows = [
+        [name, *(md.seconds(look["stage_s"][name]) if name in look["stage_s"] else md.NONE for look in (first, last))]
+        for name in sorted(last["stage_s"], key=lambda name: -last["stage_s"][name])
+    ]
+    heads = [f"at {look['history']:,}" for look in (first, last)]
+    told = [md.table(["stage, median", *heads], rows)]
+    if last.get("rare_s"):
+        rare = ", ".join(
+            f"{name} {md.seconds(first['rare_s'].get(name))} and {md.seconds(seconds)}"
+            for name, seconds in last["rare_s"].items()
+        )
+        told.append(f"Not in each micro-batch but every few minutes, at {heads[0][3:]} and at {heads[1][3:]}: {rare}.")
+    return told
 
 
 def _slopes(part: Any) -> str:
