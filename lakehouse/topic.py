@@ -48,7 +48,7 @@ def ensure_topic(bootstrap: str, settings: Settings) -> list[str]:
             topic = {"num_partitions": settings.topic_partitions, "configs": wanted}
             try:
                 admin.create_topics({settings.topic: topic}, wait_for_metadata=True)
-                _listed(admin, bootstrap, settings.topic, "LATEST")  # waits until each partition's leader has taken it on
+                _listed(admin, bootstrap, settings.topic, "LATEST")  # until each partition has a leader that answers
                 return []
             except TopicAlreadyExistsError:  # another process was quicker: then its topic is judged
                 admin.wait_for_topics([settings.topic])
