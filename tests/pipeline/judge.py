@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -12,11 +13,13 @@ COUNTED = {"num_views": "view_item", "num_add_to_cart": "add_to_cart", "num_purc
 
 def read_events(file: Path) -> pl.DataFrame:
     """The lines of the file as text, ``event_time`` in UTC."""
-    return pl.read_csv(file, infer_schema=False).with_columns(
-        pl.col("event_time")
-        .str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=True)
-        .dt.replace_time_zone("UTC")
-    )
+    return pl.read_csv(file, infer_schema=False).with_columns(moments("event_time"))
+
+
+def moments(column: str) -> pl.Expr:
+    """ISO 8601 in UTC, as text, into times."""
+    text = pl.col(column)
+    return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=True).dt.replace_time_zone("UTC")
 
 
 def funnel_summary(file: Path) -> pl.DataFrame:
@@ -58,33 +61,68 @@ def user_days(events: pl.DataFrame, counted: Mapping[str, str]) -> pl.DataFrame:
     return days.select(sorted(days.columns)).sort("user_id", "date")
 
 
+def sessions(events: pl.DataFrame, counted: Mapping[str, str], told: Sequence[str] = ()) -> pl.DataFrame:
+    """A row for each session of a user on one day (UTC), with how far it came in the order of the steps.
+
+    Columns: ``user_id``, ``session`` ("" where the events name none), ``day``; ``began``; ``view_at``, of the first
+    view, ``cart_at``, of the first cart not before it, ``purchase_at``, of the first purchase not before that, each
+    null where there is none; ``bought``, that there was a purchase whatever came before; ``num_events``; and of each
+    column of ``told`` the earliest text there is, of two at once the lesser.
+    """
+    visit = ["user_id", "session", "day"]
+    rows = events.with_columns(
+        pl.col("session_id").fill_null("").alias("session"), pl.col("event_time").dt.date().alias("day")
+    )
+    time = pl.col("event_time")
+    view, cart, purchase = (pl.col("event_type") == kind for kind in counted.values())
+    rows = rows.with_columns(view_at=time.filter(view).min().over(visit))
+    rows = rows.with_columns(cart_at=time.filter(cart & (time >= pl.col("view_at"))).min().over(visit))
+    return rows.group_by(visit).agg(
+        time.min().alias("began"),
+        pl.col("view_at", "cart_at").first(),
+        time.filter(purchase & (time >= pl.col("cart_at"))).min().alias("purchase_at"),
+        purchase.any().alias("bought"),
+        pl.len().cast(pl.Int64).alias("num_events"),
+        *(pl.col(name).sort_by("event_time", name).drop_nulls().first() for name in told),
+    )
+
+
 def session_funnel(events: pl.DataFrame, counted: Mapping[str, str]) -> pl.DataFrame:
     """What gold holds of the ordered funnel of all sessions, in the columns that can be told: a row for each hour (UTC)
     in which sessions begin, sorted by it; columns in alphabetical order."""
-    visit = [
-        "user_id",
-        pl.col("session_id").fill_null("").alias("session"),
-        pl.col("event_time").dt.date().alias("day"),
-    ]
-    time, kind = pl.col("event_time"), pl.col("event_type")
-    view, cart, purchase = (kind == counted[name] for name in counted)
-    sessions = events.with_columns(visit).with_columns(
-        view_at=time.filter(view).min().over("user_id", "session", "day")
-    )
-    sessions = sessions.with_columns(
-        cart_at=time.filter(cart & (time >= pl.col("view_at"))).min().over("user_id", "session", "day")
-    )
-    each = sessions.group_by("user_id", "session", "day").agg(
-        time.min().dt.truncate("1h").alias("hour"),
-        pl.col("view_at").first().is_not_null().alias("viewed"),
-        pl.col("cart_at").first().is_not_null().alias("carted"),
-        (purchase & (time >= pl.col("cart_at"))).any().alias("purchased"),
-        purchase.any().alias("bought"),
-        pl.len().alias("num_events"),
-    )
-    sums = [pl.col(name).sum().cast(pl.Int64) for name in ("viewed", "carted", "purchased", "bought", "num_events")]
-    funnel = each.group_by("hour").agg(pl.len().cast(pl.Int64).alias("sessions"), *sums)
+    hour = pl.col("began").dt.truncate("1h").alias("hour")
+    funnel = sessions(events, counted).group_by(hour).agg(*steps(), pl.col("num_events").sum())
     return funnel.select(sorted(funnel.columns)).sort("hour")
+
+
+def steps() -> list[pl.Expr]:
+    """Of `sessions`: how many there are, and how many came to each step."""
+    reached = {"viewed": "view_at", "carted": "cart_at", "purchased": "purchase_at"}
+    return [
+        pl.len().cast(pl.Int64).alias("sessions"),
+        *(pl.col(time).count().cast(pl.Int64).alias(name) for name, time in reached.items()),
+        pl.col("bought").sum().cast(pl.Int64),
+    ]
+
+
+def user_funnel(
+    events: pl.DataFrame, counted: Mapping[str, str], first: date, last: date, window: timedelta
+) -> pl.DataFrame:
+    """A row for each user with an event on the days (UTC) from ``first`` to ``last``, sorted by user: ``view_at``, the
+    first view on them; ``cart_at``, the first cart not before it, and ``purchase_at``, the first purchase not before
+    that cart, both of any session and day, but at most ``window`` after the view; ``last_at``, of their events on those
+    days. Null where there is none."""
+    time = pl.col("event_time")
+    view, cart, purchase = (pl.col("event_type") == kind for kind in counted.values())
+    acted = events.filter(time.dt.date().is_between(first, last))
+    users = acted.group_by("user_id").agg(time.filter(view).min().alias("view_at"), time.max().alias("last_at"))
+    ahead = time - pl.col("view_at")
+    after = events.join(users, on="user_id").filter(ahead >= timedelta(0), ahead <= window)
+    carts = after.filter(cart).group_by("user_id").agg(time.min().alias("cart_at"))
+    bought = after.join(carts, on="user_id").filter(purchase, time >= pl.col("cart_at"))
+    purchases = bought.group_by("user_id").agg(time.min().alias("purchase_at"))
+    found = users.join(carts, on="user_id", how="left").join(purchases, on="user_id", how="left")
+    return found.select("user_id", "view_at", "cart_at", "purchase_at", "last_at").sort("user_id")
 
 
 def churn_features(

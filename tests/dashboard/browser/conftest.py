@@ -20,6 +20,7 @@ from lakehouse.embedded.ports import LOOPBACK, Door, assign
 from lakehouse.embedded.waiting import until
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
+from tests.dashboard.browser import sent
 from tests.dashboard.browser.seen import Open, Seen
 from tests.pipeline import judge
 from tests.pipeline.shop_stack import Shop
@@ -74,13 +75,16 @@ def shop(
     tmp_path_factory: pytest.TempPathFactory,
     shared_data: Path,
 ) -> Iterator[Shop]:
-    """A running stack that has taken the shop's events, for every page. Whoever adds an event to it stands in a file
-    that runs after those that compare numbers."""
+    """A running stack that has taken the shop's events, and after them copies and refused lines, for every page.
+    Whoever adds an event to it stands in a file that runs after those that compare numbers."""
     variables = {"LAKEHOUSE_DASHBOARD_REFRESH_S": REFRESH_S, "LAKEHOUSE_QUALITY_VALIDATOR": "true"}
-    running = Shop(tmp_path_factory.mktemp("browser") / "home", variables)
+    folder = tmp_path_factory.mktemp("browser")
+    events = shared_data / "ga4_store_events.csv.gz"
+    running = Shop(folder / "home", variables)
     running.up()
     try:
-        running.replay(shared_data / "ga4_store_events.csv.gz")
+        running.replay(events)
+        running.replay(sent.write(events, folder / "more.csv"))
         yield running
     finally:
         running.run("down")

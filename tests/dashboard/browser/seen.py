@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import polars as pl
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Locator, Page, Response, expect
 
 from benchmarks.browser import visit
+from lakehouse.embedded.waiting import until
 
 Open = Callable[..., "Seen"]
 """``open_("/", range="All")``: the page of that address once it is drawn; ``screen`` and ``scheme`` say on what."""
@@ -39,18 +41,17 @@ class Seen:
     def open(self) -> None:
         visit(self.page, self.address)
 
-    def metrics(self) -> dict[str, str]:
-        found = self.page.get_by_test_id("stMetric")
-        return {
-            metric.get_by_test_id("stMetricLabel").inner_text(): metric.get_by_test_id("stMetricValue").inner_text()
-            for metric in found.all()
-        }
-
     def await_metrics(self, expected: Mapping[str, str]) -> None:
-        """Waits until these are shown; fails with what is shown instead."""
+        """Waits until these are shown: after a choice there are still those of before. Fails with what is shown
+        instead."""
         for label, value in expected.items():
             metric = self.page.get_by_test_id("stMetric").filter(has=self.page.get_by_text(label, exact=True))
             expect(metric.get_by_test_id("stMetricValue")).to_have_text(value, timeout=APPEARS_WITHIN_S * 1000)
+
+    def await_words(self, *expected: str) -> None:
+        """Waits until each of these texts stands somewhere on the page, outside of tables and charts."""
+        for words in expected:
+            expect(self.page.get_by_test_id("stMain")).to_contain_text(words, timeout=APPEARS_WITHIN_S * 1000)
 
     def table(self, title: str) -> Locator:
         """The table whose description is ``title``, as a screen reader is told of it: the rows in sight."""
@@ -58,14 +59,58 @@ class Seen:
 
     def rows(self, title: str) -> list[dict[str, str]]:
         """Those rows of a table, by the columns' names, once there are some."""
-        grid = self.table(title).locator("canvas table")
-        self.table(title).scroll_into_view_if_needed()
-        grid.locator("tbody tr").first.wait_for(state="attached")
-        head = grid.locator("th").all_text_contents()
-        return [
-            dict(zip(head, row.locator("td").all_text_contents(), strict=True))
-            for row in grid.locator("tbody tr").all()
-        ]
+        _, found = self._look(title)
+        return list(found.values())
+
+    def all_rows(self, title: str) -> list[dict[str, str]]:
+        """All rows of a table, by the columns in sight: it is scrolled down to the last one."""
+        count, found = self._look(title)
+        while len(found) < count:
+            known = len(found)
+            self.table(title).locator(".dvn-scroller").evaluate(f"scroller => scroller.scrollTop = {known} * 35")
+            self.table(title).locator(f"canvas table tbody tr[aria-rowindex='{known + 2}']").wait_for(state="attached")
+            found |= self._look(title)[1]
+        return [found[number] for number in sorted(found)]
+
+    def await_rows(self, title: str, expected: Sequence[Mapping[str, str]], *, and_more: bool = False) -> None:
+        """Waits until the rows in sight, by the columns of ``expected``, are these, ``and_more``: begin with these;
+        fails with what they are."""
+        shown: list[dict[str, str | None]] = []
+        most = len(expected) if and_more else None
+
+        def are_shown() -> bool:
+            shown[:] = [{name: row.get(name) for name in expected[0]} for row in self.rows(title)[:most]]
+            return shown == list(expected)
+
+        if not until(are_shown, APPEARS_WITHIN_S):
+            assert shown == list(expected)
+
+    def download(self, name: str) -> pl.DataFrame:
+        """The CSV file behind the button ``name``, as text."""
+        with self.page.expect_download() as downloading:
+            self.page.get_by_test_id("stDownloadButton").get_by_role("button", name=name).click()
+        return pl.read_csv(downloading.value.path(), infer_schema=False)
+
+    def data_of(self, chart: str) -> list[dict[str, str]]:
+        """The rows that a chart, by its description, shows in place of itself when it is asked for its data."""
+        drawn = self._chart(chart)
+        drawn.scroll_into_view_if_needed()
+        drawn.hover()
+        self.page.get_by_role("button", name=f"Show data: {chart}").click()
+        return self.rows(chart)
+
+    def told_at(self, chart: str, across: float) -> str:
+        """What the tooltip of a chart, by its description, tells ``across`` of the way from its left edge to the right
+        one; without blanks, for they are a matter of its layout."""
+        drawn = self._chart(chart)
+        drawn.scroll_into_view_if_needed()
+        box = drawn.bounding_box()
+        assert box is not None
+        x, y = box["x"] + across * box["width"], box["y"] + box["height"] / 2
+        self.page.mouse.move(x - 5, y)  # it is told where the mouse comes by, and not where it is
+        self.page.mouse.move(x, y)
+        expect(drawn).not_to_have_text("")
+        return "".join((drawn.text_content() or "").split())
 
     def choose(self, label: str) -> None:
         """Clicks an option of a segmented control."""
@@ -100,6 +145,19 @@ class Seen:
                 break
         return stops
 
+    def _chart(self, description: str) -> Locator:
+        return self.page.locator(f'[data-testid="stEChartsChart"][aria-label="{description}"]')
+
+    def _look(self, title: str) -> tuple[int, dict[int, dict[str, str]]]:
+        """How many rows a table has, and those in sight by their number: of one moment, the next may have others."""
+        table = self.table(title)
+        table.scroll_into_view_if_needed()
+        table.locator("canvas table tbody tr").first.wait_for(state="attached")
+        seen = table.locator("canvas table").evaluate(_TABLE)
+        return seen["count"], {
+            row["number"]: dict(zip(seen["head"], row["cells"], strict=True)) for row in seen["rows"]
+        }
+
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not _expected(message.location["url"]):
             self.complaints.append(f"console: {message.text}")
@@ -112,6 +170,20 @@ class Seen:
 def _expected(url: str) -> bool:
     return OF_STREAMLIT.fullmatch(urlsplit(url).path) is not None
 
+
+_TABLE = """
+table => {
+    const texts = cells => [...cells].map(cell => cell.textContent);
+    return {
+        count: table.getAttribute('aria-rowcount') - 1,
+        head: texts(table.querySelectorAll('th')),
+        rows: [...table.querySelectorAll('tbody tr')].map(row => ({
+            number: row.getAttribute('aria-rowindex') - 2,
+            cells: texts(row.querySelectorAll('td')),
+        })),
+    };
+}
+"""
 
 # Seen is a focus with an outline or a shadow, or one that changes what is drawn of the element or beside it. A cell's
 # is drawn by its table, on the canvas; a button above a chart is told by its tooltip; the page itself needs none.

@@ -19,8 +19,7 @@ def test_what_comes_into_postgres_is_seen_without_a_click(tables: Tables, open_p
     assert open_page(path(pages()[-1])).page.title() == "Interaction lakehouse"
 
     seen = open_page("/", range="All")
-    assert seen.metrics()["Views"] == "1,200"
-    assert seen.metrics()["View to purchase"] == "2.5 %"
+    seen.await_metrics({"Views": "1,200", "View to purchase": "2.5 %"})
     assert seen.exceptions() == []
 
     tables.windows(("2025-03-01T10:20", "view", 34))
