@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
@@ -25,7 +26,8 @@ LIMIT_S: Final = 60.0
 """Longest wait for a page to be drawn: much more than anybody would."""
 
 # A page is drawn once its script has run to its end and nothing on it is stale or a placeholder any more; charts and
-# tables, whose code is loaded when the first of them comes, are placeholders until they are there.
+# tables, whose code is loaded when the first of them comes, are placeholders until they are there; what is folded away
+# is not waited for.
 _DRAWN: Final = """
 () => document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]') !== null
    && document.querySelector('[data-testid="stHeading"]') !== null
@@ -33,6 +35,7 @@ _DRAWN: Final = """
         '[data-testid="stSkeleton"], [data-testid="stAppSkeleton"], [data-testid="stSpinner"], [data-stale="true"]'
       ) === null
    && [...document.querySelectorAll('[data-testid="stEChartsChart"], [data-testid="stDataFrame"]')]
+        .filter(element => !element.closest('details:not([open])'))
         .every(element => element.querySelector('canvas'))
    && performance.now()
 """
@@ -97,6 +100,11 @@ def page_files() -> tuple[Path, ...]:
 def path(name: str) -> str:
     """Where the page ``name`` lies under the dashboard's address; the first one lies at its root."""
     return "/" if name == pages()[0] else f"/{name}"
+
+
+def url(address: str, name: str, query: Mapping[str, str]) -> str:
+    """The page ``name`` of the dashboard at ``address``, with what is chosen on it."""
+    return f"{address}{path(name)}?{urlencode(query)}"
 
 
 @contextmanager

@@ -8,18 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlencode
 
-from PIL import Image
 from playwright.sync_api import Browser
 
 from benchmarks import browser as chromium
-from benchmarks.browser import DESKTOP, PHONE, SCHEMES, Scheme, Screen, Timing
+from benchmarks import pictures
+from benchmarks.browser import DESKTOP, Timing
 from benchmarks.measure import Repeated, repeated
 from benchmarks.stack import Stack, fresh_home, running
 from dashboard.database import SHARED_FOR_S
+from lakehouse.contracts import FunnelWindows
 from lakehouse.embedded.waiting import until
+from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
+from lakehouse.home import Home
+from lakehouse.maintenance.log import Log
 from lakehouse.settings import Settings
 
 FIRST_PAINT_GOAL_S: Final = 2.0
@@ -28,13 +31,10 @@ REFRESH_GOAL_S: Final = 1.0
 SHOP: Final = Path("../shared/data/ga4_store_events.csv.gz")
 """Three months of a real shop; it lies beside the project."""
 
-VIEW: Final = {"range": "All"}
+EVERYWHERE: Final = {"range": "All"}
 """What is opened: of all that the pages offer, the view that reads the most."""
 
 SETTLED_WITHIN_S: Final = 300.0
-TALLEST: Final = 6_000
-"""Pixels of a picture; whatever is below them is cut."""
-COLOURS: Final = 256
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,16 @@ class PageTimes:
 
 
 @dataclass(frozen=True)
+class Served:
+    """The dashboard that is measured, and what there is to be seen."""
+
+    address: str
+    data: str
+    """In words; empty where the stack was there before."""
+    views: pictures.Views
+
+
+@dataclass(frozen=True)
 class Pages:
     first_paint_goal_s: float
     refresh_goal_s: float
@@ -79,7 +89,7 @@ class Pages:
 
 def measure(
     options: Options,
-    settings: Settings,  # noqa: ARG001 (the stack's own are the environment's)
+    settings: Settings,
     work: Path,
     say: Callable[[str], None],
     *,
@@ -88,29 +98,77 @@ def measure(
 ) -> Pages:
     """Each page of the dashboard; then pictures of each, light and dark, on a desktop and a phone, into the folder
     ``screenshots``. Raises LakehouseError where there is no browser, no file, or a page is not drawn."""
-    with chromium.browsing() as browser, _dashboard(options, work, file, say) as (address, data):
-        pages = tuple(_times(browser, address, name, options.repeats, say) for name in chromium.pages())
+    with (
+        chromium.browsing() as browser,
+        _dashboard(options, settings, work, file, say, trained=screenshots is not None) as served,
+    ):
+        pages = tuple(_times(browser, served, name, options.repeats, say) for name in chromium.pages())
         if screenshots is not None:
-            for picture in _pictures(browser, address, screenshots):
+            for picture in pictures.take(browser, served.address, served.views, screenshots):
                 say(str(picture))
-        return Pages(FIRST_PAINT_GOAL_S, REFRESH_GOAL_S, data, browser.version, DESKTOP.width, DESKTOP.height, pages)
+        return Pages(
+            FIRST_PAINT_GOAL_S, REFRESH_GOAL_S, served.data, browser.version, DESKTOP.width, DESKTOP.height, pages
+        )
 
 
 @contextmanager
-def _dashboard(options: Options, work: Path, file: Path, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
-    """The dashboard's address, and what it has to show."""
+def _dashboard(
+    options: Options, settings: Settings, work: Path, file: Path, say: Callable[[str], None], *, trained: bool
+) -> Iterator[Served]:
+    """One of its own takes the file in two parts, where it can be cut, so that there is something to travel back to;
+    ``trained``: and a model is made of the events."""
     if options.url:
-        yield options.url.rstrip("/"), ""
+        address = options.url.rstrip("/")
+        yield Served(address, "", _views(_of_home(settings, address)))
         return
     if not file.is_file():
         raise LakehouseError(f"{file} is not there; name a file of events by --file, or a running dashboard by --url")
     with fresh_home(work, "pages") as home, running(home) as stack:
-        say(f"the stack takes {file.name}")
-        replayed = json.loads(stack.run("replay", str(file), "--mapping", options.mapping, "--json"))
-        stack.drain(SETTLED_WITHIN_S)
-        if not until(lambda: _settled(stack), SETTLED_WITHIN_S, tick_s=2.0):
-            say("some pages are not full: the champion or the verdicts are not there yet")
-        yield stack.endpoints.dashboard, f"{replayed['produced']:,} events of {file.name}"
+        produced, earlier = 0, None
+        for part in pictures.in_two(file, home.root) or (file,):
+            if produced:
+                earlier = Log(home.table(FunnelWindows.name)).commits()[-1]
+            say(f"the stack takes {part.name}")
+            replayed = json.loads(stack.run("replay", str(part), "--mapping", options.mapping, "--json"))
+            produced += int(replayed["produced"])
+            stack.drain(SETTLED_WITHIN_S)
+            if not until(lambda: _settled(stack), SETTLED_WITHIN_S, tick_s=2.0):
+                say("some pages are not full: the champion or the verdicts are not there yet")
+        if trained:
+            say("a model is trained of the events")
+            try:
+                _train(stack)
+            except LakehouseError as error:
+                say(f"{error}; the scores stay those of the model of simulated data")
+        views = _views(stack.endpoints, earlier)
+        yield Served(stack.endpoints.dashboard, f"{produced:,} events of {file.name}", views)
+
+
+def _train(stack: Stack) -> None:
+    """Makes a model of the events, has it compared with today's users, and waits until every score is by it. Raises
+    LakehouseError where there are too few events for a model."""
+    stack.run("train")
+    stack.run("model", "drift", may_fail=True)  # it ends with 1 where a training is due, too
+    until(lambda: pictures.scores_are_of_own_model(stack.endpoints), SETTLED_WITHIN_S, tick_s=2.0)
+
+
+def _views(endpoints: Endpoints | None, earlier: int | None = None) -> pictures.Views:
+    """With a user and an earlier state that have something to show, as far as they are known."""
+    of_page: dict[str, dict[str, str]] = {}
+    if endpoints is not None and (user := pictures.user_with_most_to_see(endpoints)) is not None:
+        of_page["user"] = {"user": user}
+    if earlier is not None:
+        of_page["time_travel"] = {"table": FunnelWindows.name, "as_of": "Version", "version": str(earlier)}
+    return pictures.Views(EVERYWHERE, of_page)
+
+
+def _of_home(settings: Settings, address: str) -> Endpoints | None:
+    """Where the settings' home has its servers, if the dashboard at ``address`` is one of them."""
+    try:
+        found = Endpoints.load(Home(settings.home))
+    except LakehouseError:
+        return None
+    return found if found.dashboard.rstrip("/") == address else None
 
 
 def _settled(stack: Stack) -> bool:
@@ -120,8 +178,9 @@ def _settled(stack: Stack) -> bool:
     return told.get("champion") is not None and (judged.get("gold.user_days") or {}).get("validated") is not None
 
 
-def _times(browser: Browser, address: str, name: str, repeats: int, say: Callable[[str], None]) -> PageTimes:
-    url = _url(address, name, live="false")  # a refresh by itself would come in between
+def _times(browser: Browser, served: Served, name: str, repeats: int, say: Callable[[str], None]) -> PageTimes:
+    query = {**served.views[name], "live": "false"}  # a refresh by itself would come in between
+    url = chromium.url(served.address, name, query)
     visits: list[Timing] = []
     refreshes: list[float] = []
     for number in range(repeats + 1):
@@ -145,31 +204,3 @@ def _times(browser: Browser, address: str, name: str, repeats: int, say: Callabl
         f"refreshed {times.refresh_s.median:.2f} s"
     )
     return times
-
-
-def _pictures(browser: Browser, address: str, folder: Path) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in chromium.pages():
-        for screen in (DESKTOP, PHONE):
-            for scheme in SCHEMES:
-                target = folder / f"{name}-{screen.name}-{scheme}.png"
-                _picture(browser, _url(address, name), screen, scheme, target)
-                yield target
-
-
-def _picture(browser: Browser, url: str, screen: Screen, scheme: Scheme, target: Path) -> None:
-    """The whole page, in few colours: flat areas and text look the same in a third of the bytes."""
-    page = chromium.blank(browser, screen, scheme)
-    chromium.visit(page, url)
-    height = min(TALLEST, chromium.whole_height(page))
-    page.set_viewport_size({"width": screen.width, "height": max(screen.height, height)})
-    chromium.wait_until_drawn(page)
-    page.screenshot(path=target, animations="disabled")
-    page.context.close()
-    with Image.open(target) as full:
-        few = full.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    few.save(target, optimize=True)
-
-
-def _url(address: str, name: str, **query: str) -> str:
-    return f"{address}{chromium.path(name)}?{urlencode({**VIEW, **query})}"

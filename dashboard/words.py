@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+MOST_WHOLE: Final = 20
+"""Rows of a table that is shown whole: about a screen of them."""
 MOMENTS: Final[dict[str, Any]] = {"format": "YYYY-MM-DD HH:mm:ss", "timezone": "UTC"}
 """How a column of a table shows moments."""
 
@@ -28,6 +30,11 @@ def lag(events: int | None, seconds: float | None) -> str | None:
     if seconds is not None:
         told.append(f"{seconds:,.1f} s")
     return " · ".join(told) or None
+
+
+def height(rows: int) -> Literal["content", "auto"]:
+    """Of a table of so many rows: one that ends in the middle of a row looks cut off, unless there is far to go."""
+    return "content" if rows <= MOST_WHOLE else "auto"
 
 
 def minutes(length: int) -> str:
@@ -66,5 +73,10 @@ def shortened(text: str, most: int = 32) -> str:
 
 
 def per_cent(probability: float | None) -> str:
-    """A probability or a share; a dash where it is not known."""
-    return "—" if probability is None else f"{probability:.1%}".replace("%", " %")
+    """A probability or a share; a dash where it is not known. Nearly all is not said to be all."""
+    if probability is None:
+        return "—"
+    told = f"{probability:.1%}".replace("%", " %")
+    if told == "100.0 %" and probability < 1:
+        return "> 99.9 %"
+    return "< 0.1 %" if told == "0.0 %" and probability > 0 else told

@@ -54,7 +54,8 @@ class Finding:
         where = f"{self.table_name}, {self.versions}"
         if self.success is None:
             return f"{where}: {self.expectation} could not be judged: {self.error}"
-        rows = f" by {self.unexpected_count:,} rows" if self.unexpected_count else ""
+        failing = self.unexpected_count
+        rows = f" by {failing:,} row{'s' if failing > 1 else ''}" if failing else ""
         return f"{where}: {self.expectation} is not met{rows}: {self.description.rstrip('.')}"
 
 

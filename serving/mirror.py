@@ -121,6 +121,7 @@ class HistoryPoint:
     lag_events: int | None = None
     lag_seconds: float | None = None
     batch_seconds: float | None = None
+    """Of the longest batch since the stream was last noted; None where it had none."""
 
 
 # Of a minute the newest total and the worst of the rest.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -93,18 +93,37 @@ class MirrorStage(PostgresFollower):
             drop_expired_verdicts(self.connected(), self.context.settings.quality_days)
 
 
+@dataclass
+class Batches:
+    """The batches that there were since they were last noted: one that is reported again and again is one."""
+
+    longest: dict[str, float] = field(default_factory=dict)
+    """Seconds of the longest batch of each stream that had one."""
+    _last: dict[str, Any] = field(default_factory=dict)
+
+    def see(self, streams: Mapping[str, Mapping[str, Any]]) -> None:
+        """``streams`` is of the writer's document; of several batches between two of these the last is seen."""
+        for name, stream in streams.items():
+            batch = stream["last_batch"]
+            if batch is not None and batch != self._last.get(name):
+                self._last[name] = batch
+                self.longest[name] = max(batch["seconds"], self.longest.get(name, 0.0))
+
+
 class StatusReporter:
     """Writes what the streams say of themselves into ``pipeline_status``, and its course over the last day into
     ``pipeline_history``, where the dashboard reads it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._batches = Batches()
         self._connection: Connection | None = None
         self._next = 0.0
         self._next_note = 0.0
 
     def __call__(self, state: Mapping[str, Any]) -> None:
         """``state`` is the writer's document; where Postgres is away the mirrors say so, and this waits for it."""
+        self._batches.see(state["streams"])
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + STATUS_INTERVAL_S
@@ -113,9 +132,11 @@ class StatusReporter:
                 dsn = self._context.endpoints.postgres_writer
                 self._connection = connect(dsn, application_name="status", connect_timeout_s=2)
             statuses = [_status(name, stream, state) for name, stream in state["streams"].items()]
-            noted = _noted(statuses, state["tables"]) if time.monotonic() >= self._next_note else []
+            is_due = time.monotonic() >= self._next_note
+            noted = _noted(statuses, state["tables"], self._batches.longest) if is_due else []
             write_status(self._connection, statuses, noted)
             if noted:
+                self._batches.longest.clear()
                 self._next_note = time.monotonic() + HISTORY_INTERVAL_S
         except Exception:
             if self._connection is not None:
@@ -141,9 +162,11 @@ def _status(name: str, stream: Mapping[str, Any], state: Mapping[str, Any]) -> S
     )
 
 
-def _noted(statuses: Sequence[StreamStatus], tables: Mapping[str, int]) -> list[HistoryPoint]:
-    """Of the streams, and of the tables by their rows."""
+def _noted(
+    statuses: Sequence[StreamStatus], tables: Mapping[str, int], longest: Mapping[str, float]
+) -> list[HistoryPoint]:
+    """Of the streams, with the ``longest`` batch since the last note, and of the tables by their rows."""
     streams = [
-        HistoryPoint(s.stream, s.rows_total, s.lag_events, s.lag_seconds, s.last_batch_seconds) for s in statuses
+        HistoryPoint(s.stream, s.rows_total, s.lag_events, s.lag_seconds, longest.get(s.stream)) for s in statuses
     ]
     return [*streams, *(HistoryPoint(name, rows) for name, rows in tables.items())]

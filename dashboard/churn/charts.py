@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any, Final
 
@@ -13,6 +14,12 @@ AT_RISK: Final = "at risk"
 NOT_AT_RISK: Final = "not at risk"
 _GRID: Final = {"left": 8, "right": 24, "top": 28, "bottom": 44, "containLabel": True}
 _LEGEND: Final = {"type": "scroll", "bottom": 0, "left": "center"}
+DAYS: Final = {
+    "type": "time",
+    "minInterval": 24 * 3_600_000,
+    "axisLabel": {"formatter": "{yyyy}-{MM}-{dd}", "hideOverlap": True},
+}
+"""An axis of days: of few of them hours would be marked, which nothing here is of."""
 _PER_CENT: Final = {"type": "value", "min": 0, "max": 100, "axisLabel": {"formatter": "{value} %", "hideOverlap": True}}
 
 
@@ -67,15 +74,20 @@ def at_risk_by_day(days: tuple[Day, ...]) -> dict[str, Any]:
         "tooltip": {"trigger": "axis", "confine": True},
         "legend": _LEGEND,
         "grid": _GRID,
-        "xAxis": {"type": "time", "axisLabel": {"hideOverlap": True}},
+        "xAxis": DAYS,
         "yAxis": {"type": "value", "minInterval": 1},
         "series": lines,
     }
 
 
 def calibration(points: tuple[Calibrated, ...]) -> dict[str, Any]:
-    """What was said of users with nearby scores, against the share of them that churned; on the diagonal both agree."""
-    axis = {**_PER_CENT, "scale": True, "nameLocation": "middle", "nameGap": 28}
+    """What was said of users with nearby scores, against the share of them that churned; on the diagonal both agree.
+
+    From the ten below the lowest on: where most users churn, all points lie in a corner of the whole.
+    """
+    lowest = min((min(point.mean_score, point.churned) for point in points), default=0.0)
+    least = max(0, math.floor(10 * lowest)) * 10
+    axis = {**_PER_CENT, "min": least, "nameLocation": "middle", "nameGap": 28}
     return {
         "animation": False,
         "tooltip": {"trigger": "axis", "confine": True},
@@ -95,7 +107,7 @@ def calibration(points: tuple[Calibrated, ...]) -> dict[str, Any]:
                 "type": "line",
                 "symbol": "none",
                 "lineStyle": {"type": "dotted"},
-                "data": [[0, 0], [100, 100]],
+                "data": [[least, least], [100, 100]],
             },
         ],
     }

@@ -20,14 +20,17 @@ from dashboard.churn.queries import (
     read_users,
 )
 from dashboard.churn.watch import ANOTHER_POPULATION, MOVED, Watch
+from dashboard.churn.what_if import label
 from dashboard.database import TEXT_SHOWN
 from dashboard.scoring import Metric, Model
 from dashboard.user.links import remember
-from dashboard.words import moment, per_cent, share, shortened
+from dashboard.words import height, moment, per_cent, share, shortened
 from lakehouse.contracts import SIMULATED_MODEL
 
 USERS: Final = "users"
 """The key of the table of users."""
+PROBABILITY_PX: Final = 170
+"""Of its column: the bar takes what its number leaves."""
 
 _METRICS: Final = {
     "roc_auc": (
@@ -113,6 +116,9 @@ def distribution(scores: Scores) -> None:
         )
     with right:
         st.subheader("At risk, day by day", anchor=False)
+        if len(scores.days) < 2:
+            st.caption("One day of event time is known so far; the course is drawn here from the second day (UTC) on.")
+            return
         st.caption(f"As users stood at the end of each day (UTC) of event time, at most {DAYS_SHOWN} days")
         st.echarts_chart(
             charts.at_risk_by_day(scores.days),
@@ -143,7 +149,7 @@ def users(dsn: str, wanted: Filter, number: int) -> None:
             column_config={
                 "user_id": st.column_config.TextColumn("User", pinned=True, width="medium"),
                 "churn_probability": st.column_config.ProgressColumn(
-                    "Probability", format="percent", min_value=0, max_value=1, width="small"
+                    "Probability", format="percent", min_value=0, max_value=1, width=PROBABILITY_PX
                 ),
                 "churned": st.column_config.CheckboxColumn("At risk", width="small"),
                 "reasons": st.column_config.TextColumn(
@@ -180,7 +186,7 @@ def users(dsn: str, wanted: Filter, number: int) -> None:
 
 
 def model(found: Model) -> None:
-    """What serves, how good it was on users that it had not seen, and whether its probabilities can be believed."""
+    """What serves, and how good it was on users that it had not seen."""
     if found.simulated:
         st.warning(
             "This model was trained on simulated data, and so are its figures: they say nothing of your users. "
@@ -197,10 +203,14 @@ def model(found: Model) -> None:
             delta_arrow="off",
             border=True,
             width=190,
+            height="stretch",
             help=f"{_METRICS['roc_auc'][1]}. Below it: where 95 % of the bootstrap values lie",
         )
-        st.metric("Threshold", per_cent(found.threshold), border=True, width=150, help="From here on: at risk")
-        st.metric("Horizon", f"{found.horizon_days} days", border=True, width=150, help="Churned: no event for so long")
+        for name, value, meaning in (
+            ("Threshold", per_cent(found.threshold), "From here on: at risk"),
+            ("Horizon", f"{found.horizon_days} days", "Churned: no event for so long"),
+        ):
+            st.metric(name, value, border=True, width=150, height="stretch", help=meaning)
     st.text(f"Model {shortened(found.model_version, 60)}, {shortened(found.kind, 60)}")
     data = ", ".join(f"{table} version {version}" for table, version in found.data_versions.items()) or "no table"
     st.text(
@@ -210,35 +220,35 @@ def model(found: Model) -> None:
     )
     if found.problem:
         st.text(f"A newer file does not serve: {found.problem}")
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.subheader("Metrics", anchor=False)
-        st.caption("On users that it had not seen; low to high holds 95 % of the bootstrap values")
-        st.dataframe(
-            [_metric(name, metric, found.counts_metrics.get(name)) for name, metric in found.metrics.items()],
-            hide_index=True,
-            placeholder="—",
-            column_config={
-                name: st.column_config.NumberColumn(format="%.3f") for name in ("Value", "Low", "High", "Counts alone")
-            },
-            alt="Metrics of the model with their intervals",
-        )
-    with right:
-        st.subheader("Calibration", anchor=False)
-        if found.calibration:
-            st.caption("Users of the test in bins of equal size: what was said of them, and what came of it")
-            st.echarts_chart(
-                charts.calibration(found.calibration),
-                height=320,
-                key="calibration",
-                alt="Calibration curve of the model",
-            )
-        else:
-            st.caption("This model was made before its curve was kept; the next `lakehouse train` keeps it.")
+    st.subheader("Metrics", anchor=False)
+    st.caption("On users that it had not seen; low to high holds 95 % of the bootstrap values")
+    st.dataframe(
+        [_metric(name, metric, found.counts_metrics.get(name)) for name, metric in found.metrics.items()],
+        hide_index=True,
+        placeholder="—",
+        height=height(len(found.metrics)),
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f") for name in ("Value", "Low", "High", "Counts alone")
+        },
+        alt="Metrics of the model with their intervals",
+    )
+
+
+def calibration(found: Model) -> None:
+    """Whether the probabilities of the model can be believed."""
+    st.subheader("Calibration", anchor=False)
+    if not found.calibration:
+        st.caption("This model was made before its curve was kept; the next `lakehouse train` keeps it.")
+        return
+    st.caption("Users of the test in bins of equal size: what was said of them, and what came of it")
+    st.echarts_chart(
+        charts.calibration(found.calibration), height=360, key="calibration", alt="Calibration curve of the model"
+    )
 
 
 def drift(found: Watch | None, serving: str | None) -> None:
-    """Whether users have become others than those the model learnt from, and what came of what it said."""
+    """Whether users have become others than those the model learnt from. ``serving``: the model that serves, where the
+    API tells."""
     st.subheader("Drift", anchor=False)
     if found is None:
         st.caption(
@@ -246,24 +256,38 @@ def drift(found: Watch | None, serving: str | None) -> None:
             "and so does every `lakehouse train`; what they find is shown here."
         )
         return
-    about = (
-        f"Users who acted before {found.at:%Y-%m-%d} (UTC) against those of the training data: {found.users:,} users"
+    if serving is None or serving == found.model_version:
+        _found_of_drift(found, whose="")
+        for reason in found.due:
+            st.text(f"To be trained again: {reason}")
+        if not found.due and found.due_again is not None:
+            st.caption(f"Training again is not due; it will be on {found.due_again:%Y-%m-%d} at the latest.")
+        return
+    st.caption(
+        "Nobody has looked yet at the model that serves. `lakehouse model drift` compares today's users with those of "
+        "its training data, and so does the next `lakehouse train`; what they find is shown here."
     )
-    st.caption(f"{about}. `lakehouse model drift` looks again.")
-    if serving is not None and serving != found.model_version:
-        st.text(f"This is of model {shortened(found.model_version)}, and not of the one that serves.")
-    for reason in found.due:
-        st.text(f"To be trained again: {reason}")
-    if not found.due and found.due_again is not None:
-        st.caption(f"Training again is not due; it will be on {found.due_again:%Y-%m-%d} at the latest.")
+    with st.expander("What was last found, of an earlier model", icon=":material/history:"):
+        _found_of_drift(found, whose=found.model_version)
+
+
+def _found_of_drift(found: Watch, whose: str) -> None:
+    """``whose``: the version of a model that does not serve."""
+    if whose:
+        st.text(f"Model {shortened(whose, 60)}")
+    st.caption(
+        f"Users who acted before {found.at:%Y-%m-%d} (UTC) against those of the training data: {found.users:,} users"
+        + (". `lakehouse model drift` looks again." if not whose else "")
+    )
     if found.indices:
         st.dataframe(
             [
-                {"Feature": name, "Stability index": index, "Verdict": _drifted(index)}
+                {"Feature": label(name), "Stability index": index, "Verdict": _drifted(index)}
                 for name, index in found.indices.items()
             ],
             hide_index=True,
             placeholder="—",
+            height=height(len(found.indices)),
             column_config={
                 "Stability index": st.column_config.NumberColumn(
                     format="%.3f",
@@ -272,9 +296,15 @@ def drift(found: Watch | None, serving: str | None) -> None:
             },
             alt="Stability index of the score and of each feature",
         )
+
+
+def realised(found: Watch) -> None:
+    """What came of what models said, of this one and of earlier ones."""
     st.subheader("What came of past predictions", anchor=False)
     if not found.realised:
-        st.text(f"Not known yet: {found.not_realised}" if found.not_realised else "Not known yet.")
+        st.caption("Not known yet.")
+        if found.not_realised:
+            st.text(found.not_realised[0].upper() + found.not_realised[1:])
         return
     st.dataframe(
         [

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from dashboard.legend import BELOW_PX, legend
 from dashboard.now.queries import Activity, Totals
 from dashboard.ranges import ANCHOR
 from dashboard.words import share, shortened
@@ -33,8 +34,8 @@ def events_over_time(activity: Activity, watermark: datetime | None) -> dict[str
     return {
         "animation": False,  # a refresh every few seconds would dance
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "confine": True},
-        "legend": {"type": "scroll", "bottom": 0, "left": "center"},
-        "grid": {"left": 8, "right": 16, "top": 16, "bottom": 44, "containLabel": True},
+        "legend": legend(str(bars["name"]) for bars in series),
+        "grid": {"left": 8, "right": 16, "top": 16, "bottom": BELOW_PX, "containLabel": True},
         "xAxis": {
             "type": "category",
             "data": [_label(start, activity) for start in buckets],

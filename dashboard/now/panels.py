@@ -13,7 +13,7 @@ from dashboard.now.queries import MOST_USER_WINDOWS, TAIL_EVENTS, Activity, Figu
 from dashboard.pipeline.panels import health
 from dashboard.pipeline.queries import Pipeline
 from dashboard.ranges import Span
-from dashboard.words import MOMENTS, age, change, lag, minutes, moment, points, share
+from dashboard.words import MOMENTS, age, change, height, lag, minutes, moment, points, share
 
 SOONEST_RATE = timedelta(seconds=10)
 """A window that has only just begun tells no rate yet."""
@@ -74,6 +74,7 @@ def latest(found: pl.DataFrame, *, of_types: bool) -> None:
         found,
         hide_index=True,
         placeholder="—",
+        height=height(found.height),
         column_config={
             "event_time": st.column_config.DatetimeColumn("Event time (UTC)", **MOMENTS),
             "event_type": "Type",
@@ -224,6 +225,7 @@ def _rates(found: Rates, newest_event: datetime | None) -> None:
         [_rate_row(rate, found, filled) for rate in (found.all_types, *found.by_type)],
         hide_index=True,
         placeholder="—",
+        height=height(1 + len(found.by_type)),
         column_config={
             "Events/s": st.column_config.NumberColumn(format="%,.2f"),
             "Events/min": st.column_config.NumberColumn(format="%,.1f"),

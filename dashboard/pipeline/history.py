@@ -1,8 +1,10 @@
-"""What the streams' reports say over time: rates from totals, and shares from tables' rows."""
+"""What the streams' reports say over time: rates from totals, what a layer's streams do together, and shares from
+tables' rows."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 import polars as pl
 
@@ -10,6 +12,17 @@ from lakehouse.contracts import BronzeEvents, SilverDuplicates, SilverQuarantine
 
 LONGEST_GAP = 3
 """Points that may be missing in between: beyond it nobody reported, and a rate would be made up."""
+
+LAYERS: Final = {
+    "bronze": "bronze",
+    "silver": "silver",
+    "gold": "gold",
+    **dict.fromkeys(("user_days", "churn_features", "sessions", "ordered_funnel", "retention"), "users and sessions"),
+    "churn_prediction": "scores",
+}
+"""Which streams are shown as one, the way of an event."""
+MIRRORS: Final = "mirrors"
+"""All other streams: they fill Postgres."""
 
 
 def rates(history: pl.DataFrame, bucket: timedelta) -> pl.DataFrame:
@@ -23,6 +36,27 @@ def rates(history: pl.DataFrame, bucket: timedelta) -> pl.DataFrame:
         per_second=pl.when(usable).then((pl.col("rows_total") - before) / (passed.dt.total_microseconds() / 1e6)),
         added=pl.when(usable).then(pl.col("rows_total") - before),
     )
+
+
+def by_layer(rated: pl.DataFrame) -> pl.DataFrame:
+    """A row for each bucket and layer, as ``name``: per_second of its streams together, lag_seconds and batch_seconds
+    of the slowest of them; null where none of them has one. ``rated`` is by `rates`."""
+    rate = pl.col("per_second")
+    return (
+        rated.filter(is_stream())
+        .with_columns(pl.col("name").replace_strict(LAYERS, default=MIRRORS))
+        .group_by("bucket", "name")
+        .agg(
+            pl.when(rate.is_not_null().any()).then(rate.sum()).alias("per_second"),
+            pl.col("lag_seconds", "batch_seconds").max(),
+        )
+        .sort("bucket", "name")
+    )
+
+
+def is_stream() -> pl.Expr:
+    """Whether a row is of a stream, and not of a Delta table: ``layer.table``."""
+    return ~pl.col("name").str.contains(".", literal=True)
 
 
 def shares(rated: pl.DataFrame) -> pl.DataFrame:

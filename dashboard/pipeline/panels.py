@@ -9,14 +9,18 @@ import polars as pl
 import streamlit as st
 
 from dashboard.pipeline import charts
-from dashboard.pipeline.history import newest_rate, rates, shares
+from dashboard.pipeline.history import LAYERS, MIRRORS, by_layer, newest_rate, rates, shares
 from dashboard.pipeline.queries import Course, Pipeline, Since, Stream
-from dashboard.words import MOMENTS, age, lag, moment
+from dashboard.words import MOMENTS, age, height, lag, moment
 from lakehouse.contracts import SIMULATED_MODEL
 
 SILENT_AFTER = timedelta(seconds=30)
 """The streams report every second: one that has not for so long has stopped."""
 
+BYTES_OF_A_MB = 1_000_000
+"""All sizes in one unit, so that they are compared at a glance."""
+
+_ERROR = "Last error"
 _ORDER = ("bronze", "silver", "gold", "user_days", "churn_features", "sessions", "ordered_funnel", "retention")
 
 
@@ -40,10 +44,13 @@ def streams(found: Course, since: Since) -> None:
         return
     rated = rates(found.history, timedelta(minutes=since.bucket_minutes))
     ordered = _in_order(pipeline.streams)
+    table = [_row(stream, newest_rate(rated, stream.stream)) for stream in ordered]
     st.dataframe(
-        [_row(stream, newest_rate(rated, stream.stream)) for stream in ordered],
+        table,
         hide_index=True,
         placeholder="—",
+        height=height(len(table)),
+        column_order=[name for name in table[0] if name != _ERROR or any(row[name] for row in table)],
         column_config={
             "Rows/s": st.column_config.NumberColumn(
                 format="%,.1f", help=f"In the newest {since.bucket_minutes} min that were reported"
@@ -80,6 +87,8 @@ def late(found: pl.DataFrame) -> None:
         f"Of the windows since {moment(found['bucket'][0])} UTC, by event time: {late_events:,} of {events:,} events "
         "were older than the watermark when they came. Each is counted in its own window all the same."
     )
+    if not late_events:
+        return
     share = found.select("bucket", share=100 * pl.col("late_events") / pl.col("num_events"))
     st.echarts_chart(
         charts.lines(share, {"share": "Late"}, "% of events"),
@@ -97,14 +106,15 @@ def tables(found: pl.DataFrame) -> None:
         return
     st.caption("At the newest version; older versions within the horizon take more, see `lakehouse maintain --dry-run`")
     st.dataframe(
-        found,
+        found.with_columns(pl.col("bytes") / BYTES_OF_A_MB),
         hide_index=True,
+        height=height(found.height),
         column_config={
             "table": "Table",
             "version": st.column_config.NumberColumn("Version", format="localized"),
             "rows": st.column_config.NumberColumn("Rows", format="localized"),
             "files": st.column_config.NumberColumn("Files", format="localized"),
-            "bytes": st.column_config.NumberColumn("Size", format="bytes"),
+            "bytes": st.column_config.NumberColumn("Size", format="%,.1f MB"),
         },
         alt="The Delta tables: version, rows, files and size",
     )
@@ -130,7 +140,8 @@ def stack(found: dict[str, Any] | None) -> None:
     upkeep = writer.get("upkeep") or {}
     problems = [found["problem"], *(writer.get("alarms") or []), upkeep.get("error")]
     for problem in filter(None, problems):
-        with st.container(border=True):
+        with st.container(border=True, gap="xxsmall"):
+            st.badge("Alarm", color="red", icon=":material/error:")
             st.text(problem)
     st.subheader("Horizon", anchor=False)
     holds = upkeep.get("held_by") or []
@@ -144,34 +155,56 @@ def _course(rated: pl.DataFrame, names: list[str]) -> None:
     if rated["bucket"].n_unique() < 2:
         st.caption("Rates and lag over time appear here once the streams have reported for two minutes.")
         return
+    chosen = st.multiselect(
+        "Streams",
+        names,
+        key="streams",
+        bind="query-params",
+        placeholder="All, by layer",
+        width=480,
+        help="Choose some to see each of them; a layer's streams are added up in Rate, and else the slowest counts",
+    )
+    shown, of = (rated, chosen) if chosen else (by_layer(rated), _layers(names))
+    each = "stream" if chosen else "layer"
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("Rate", anchor=False)
-        st.echarts_chart(
-            charts.by_stream(rated, names, "per_second", "rows/s"), height=300, key="rates", alt="Rows/s by stream"
-        )
+        st.caption(f"Rows a second that each {each} wrote")
+        _chart(shown, of, "per_second", "rows/s", "rates", f"Rows/s by {each}")
         st.subheader("Time of a batch", anchor=False)
-        st.echarts_chart(
-            charts.by_stream(rated, names, "batch_seconds", "s, longest"),
-            height=300,
-            key="batches",
-            alt="Longest batch in seconds, by stream",
-        )
+        st.caption(f"Seconds of the longest batch of each {each}; no point where there was none")
+        _chart(shown, of, "batch_seconds", "s, longest", "batches", f"Longest batch in seconds, by {each}", points=True)
     with right:
         st.subheader("Lag", anchor=False)
-        st.echarts_chart(
-            charts.by_stream(rated, names, "lag_seconds", "s, longest"),
-            height=300,
-            key="lags",
-            alt="Longest lag in seconds, by stream",
-        )
+        st.caption(f"Seconds that each {each} was behind, at the most")
+        _chart(shown, of, "lag_seconds", "s, longest", "lags", f"Longest lag in seconds, by {each}")
         st.subheader("Copies and refusals", anchor=False)
-        st.echarts_chart(
-            charts.lines(shares(rated), {"duplicates": "Duplicates", "refused": "Refused"}, "% of messages"),
-            height=300,
-            key="shares",
-            alt="Shares of messages that were duplicates, and that were refused",
-        )
+        _shares(shares(rated))
+
+
+def _chart(
+    rows: pl.DataFrame, names: list[str], column: str, unit: str, key: str, alt: str, *, points: bool = False
+) -> None:
+    st.echarts_chart(charts.by_name(rows, names, column, unit, points=points), height=300, key=key, alt=alt)
+
+
+def _shares(found: pl.DataFrame) -> None:
+    if found.is_empty():
+        st.caption("No message came between two reports of this time.")
+        return
+    st.caption("Of the messages that came: how many were copies, and how many were refused")
+    st.echarts_chart(
+        charts.lines(found, {"duplicates": "Duplicates", "refused": "Refused"}, "% of messages"),
+        height=300,
+        key="shares",
+        alt="Shares of messages that were duplicates, and that were refused",
+    )
+
+
+def _layers(names: list[str]) -> list[str]:
+    """The layers that these streams are of, in the order of theirs; the mirrors come last."""
+    found = dict.fromkeys(LAYERS.get(name, MIRRORS) for name in names)
+    return [layer for layer in found if layer != MIRRORS] + [MIRRORS] * (MIRRORS in found)
 
 
 def _health(pipeline: Pipeline) -> tuple[str, Literal["green", "orange", "red", "gray"], str]:
@@ -200,7 +233,7 @@ def _row(stream: Stream, rate: float | None) -> dict[str, Any]:
         "Lag": lag(stream.lag_events, stream.lag_seconds),
         "Rows": stream.rows_total,
         "Watermark": stream.watermark,
-        "Last error": stream.error,
+        _ERROR: stream.error,
         "Reported": stream.updated_at,
     }
 

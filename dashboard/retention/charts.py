@@ -35,8 +35,8 @@ def heat_map(grid: pl.DataFrame, unit: Unit) -> dict[str, Any]:
     highest: float = cells.select(pl.col("share").filter(pl.col("period") != "0").max()).item() or 1.0
     shown = cells.drop("is_final")
     label = {"show": labels, "formatter": "{@share}", "color": INK, "fontSize": 11}
-    # A faint cell takes on the page's colour, which may be dark: there a number needs a rim.
-    rim = {"opacity": 1, "textBorderColor": SCALE[0], "textBorderWidth": 2}
+    # A faint cell takes on the page's colour, which may be dark: there a number needs a ground of its own.
+    ground = {"opacity": 1, "backgroundColor": SCALE[0], "padding": [1, 2], "borderRadius": 2}
     series = {
         "type": "heatmap",
         "encode": {"x": "period", "y": "cohort", "value": "share"},
@@ -75,7 +75,7 @@ def heat_map(grid: pl.DataFrame, unit: Unit) -> dict[str, Any]:
                 **series,
                 "name": "not final",
                 "datasetIndex": 1,
-                "label": label | rim,
+                "label": label | ground,
                 "itemStyle": {"opacity": OPEN_OPACITY},
             },
         ],

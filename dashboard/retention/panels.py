@@ -11,7 +11,7 @@ from dashboard.now.panels import freshness, no_data
 from dashboard.retention import charts
 from dashboard.retention.grid import active, average, grid
 from dashboard.retention.queries import Cells, Retention, Unit
-from dashboard.words import age, moment
+from dashboard.words import age, height, moment
 
 STREAM = "retention"
 """The stream that makes cohorts of users' days."""
@@ -133,6 +133,7 @@ def _numbers(cells: Cells, of_cohorts: pl.DataFrame) -> None:
         wide,
         hide_index=True,
         placeholder="",
+        height=height(wide.height),
         column_config={"cohort": st.column_config.DateColumn("Cohort", format="YYYY-MM-DD", pinned=True), **whole},
         alt="Users of each cohort by period",
     )

@@ -26,7 +26,7 @@ from dashboard.time_travel.comparison import (
 from dashboard.time_travel.history import NEWEST, Entry, read_history
 from dashboard.time_travel.moments import AtVersion, Then, When
 from dashboard.time_travel.statements import command, sql_now, sql_then
-from dashboard.words import moment
+from dashboard.words import height, moment
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.maintenance.log import Log
@@ -137,6 +137,7 @@ def _changes(home: Home, name: str, then: Then, head: int, span: Span | None) ->
     st.dataframe(
         [{"Change": [kind], "Key": key, "What": what} for kind, key, what in found.examples.iter_rows()],
         hide_index=True,
+        height=height(shown),
         column_config={
             "Change": st.column_config.MultiselectColumn(
                 width="small", options=list(_LABELS), color=list(_LABELS.values())
@@ -155,7 +156,7 @@ def _history(entries: list[Entry], name: str) -> None:
         [_entry_row(entry) for entry in entries],
         hide_index=True,
         placeholder="—",
-        height=360,
+        height=height(len(entries)),
         column_config={
             "Version": st.column_config.NumberColumn(format="%d"),
             "Committed": st.column_config.DatetimeColumn("Committed (UTC)", **_MOMENTS),

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from dashboard.churn.charts import threshold
+from dashboard.churn.charts import DAYS, threshold
 from dashboard.words import shortened
 
 
@@ -35,7 +35,7 @@ def scores_over_time(history: pl.DataFrame, line_at: float | None) -> dict[str, 
         "tooltip": {"trigger": "axis", "confine": True},
         "legend": {"type": "scroll", "bottom": 0, "left": "center"},
         "grid": {"left": 8, "right": 90, "top": 16, "bottom": 44, "containLabel": True},
-        "xAxis": {"type": "time", "axisLabel": {"hideOverlap": True}},
+        "xAxis": DAYS,
         "yAxis": {"type": "value", "min": 0, "max": 100, "axisLabel": {"formatter": "{value} %"}},
         "series": series,
     }

@@ -12,7 +12,7 @@ from dashboard.database import TEXT_SHOWN
 from dashboard.user import charts
 from dashboard.user.queries import MOST_EVENTS, SCORES, Score, User
 from dashboard.user.sessions import PAUSE, sessions
-from dashboard.words import moment, per_cent
+from dashboard.words import height, moment, per_cent
 from lakehouse.contracts import SIMULATED_MODEL, ChurnFeatures
 
 
@@ -65,6 +65,7 @@ def score(found: Score | None) -> None:
             ],
             hide_index=True,
             placeholder="not known",
+            height=height(len(found.features)),
             column_config={"Value": st.column_config.NumberColumn(format="%.4g")},
             alt="The features of the user",
         )
@@ -80,6 +81,9 @@ def scores_over_time(found: User) -> None:
         history = pl.concat([history, newest]).unique()
     if history.is_empty():
         st.caption("No score is kept.")
+        return
+    if len(history) < 2:
+        st.caption("One score is known so far; how it moves is drawn here once it has changed on another day (UTC).")
         return
     st.caption("The last score of each day (UTC) on which it changed, and the one now")
     st.echarts_chart(
@@ -101,6 +105,7 @@ def events(found: User) -> None:
         made,
         hide_index=True,
         placeholder="—",
+        height=height(made.height),
         column_config={
             "session_id": "Session",
             "start": _moments("From (UTC)"),
@@ -130,6 +135,7 @@ def events(found: User) -> None:
         found.events,
         hide_index=True,
         placeholder="—",
+        height=height(found.events.height),
         column_config={
             "event_time": _moments("Event time (UTC)"),
             "event_type": "Type",

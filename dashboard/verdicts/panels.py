@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+import polars as pl
 import streamlit as st
 
+from dashboard.download import as_csv
 from dashboard.frame import broken
 from dashboard.verdicts import charts
 from dashboard.verdicts.books import Books, Ledger, ledger
 from dashboard.verdicts.queries import Judge, State, TableState, Trend, Verdict, Verdicts, read_trend
-from dashboard.words import age, moment
+from dashboard.verdicts.seen import told
+from dashboard.words import age, height, moment
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 
@@ -22,6 +26,7 @@ BEHIND_AFTER: Final = timedelta(minutes=5)
 
 Color = Literal["green", "orange", "red", "gray"]
 
+_DECISION: Final = "Decision"
 _UNJUDGED: Final = "could not be judged"
 _LABELS: Final[dict[str, Literal["red", "orange", "yellow", "green", "gray"]]] = {
     State.HALT: "red",
@@ -71,6 +76,7 @@ def tables(found: Verdicts) -> None:
         [_table_row(table, lag.get(table.name)) for table in found.tables],
         hide_index=True,
         placeholder="—",
+        height=height(len(found.tables)),
         column_config={
             "State": _states(),
             "Met": st.column_config.TextColumn(help="Of the newest verdicts on each expectation of the table"),
@@ -78,7 +84,9 @@ def tables(found: Verdicts) -> None:
                 help="Versions that have not been judged, and how long the oldest of them has waited; "
                 "a dash where the writer does not tell on this machine"
             ),
-            "Rows": st.column_config.NumberColumn("Rows judged", format="localized", help="By its newest run"),
+            "Rows": st.column_config.NumberColumn(
+                "Rows judged", format="localized", help="By the newest run that had rows"
+            ),
             "Judged": st.column_config.DatetimeColumn("Judged (UTC)", **_MOMENTS),
             "Version": st.column_config.NumberColumn(format="%d", help="Up to which it was judged by its newest run"),
         },
@@ -94,19 +102,48 @@ def not_met(found: Verdicts) -> None:
     if not found.not_met:
         st.caption("Every expectation was met when it was last judged." if found.judged_at else "Nothing was judged.")
         return
+    listed = [_verdict_row(verdict) for verdict in found.not_met]
     st.dataframe(
-        [_verdict_row(verdict) for verdict in found.not_met],
+        listed,
         hide_index=True,
         placeholder="—",
+        height=height(len(listed)),
+        column_order=[name for name in listed[0] if name != _DECISION or any(row[name] for row in listed)],
         column_config={
             "State": _states(),
             "Not met since": st.column_config.TextColumn("Not met since (UTC)"),
+            "Expected": st.column_config.TextColumn(width="large"),
+        },
+        alt="The expectations that are not met now: severity, what was observed, what was expected, since when",
+    )
+    with st.expander("All that was seen, with keys of rows that fail", icon=":material/list:"):
+        _in_full(found.not_met)
+
+
+def _in_full(verdicts: Sequence[Verdict]) -> None:
+    """What was seen as the judge keeps it, to be read and to be taken away."""
+    full = pl.DataFrame([_full_row(verdict) for verdict in verdicts], infer_schema_length=None)
+    st.dataframe(
+        full,
+        hide_index=True,
+        placeholder="—",
+        height=height(full.height),
+        column_config={
+            "Observed": st.column_config.TextColumn(width="large"),
             "Rows that fail": st.column_config.NumberColumn(format="localized"),
             "Of rows": st.column_config.NumberColumn("Of rows judged", format="localized"),
-            "Expected": st.column_config.TextColumn(width="large"),
             "Keys of some that fail": st.column_config.ListColumn(width="large"),
         },
-        alt="The expectations that are not met now: severity, since when, what was observed, keys of rows that fail",
+        alt="The expectations that are not met now: the run, what was observed as JSON, keys of rows that fail",
+    )
+    st.download_button(
+        "CSV",
+        data=as_csv(full.with_columns(pl.col("Keys of some that fail").list.join("\n"))),
+        file_name="not-met.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help="The table above",
     )
 
 
@@ -177,6 +214,7 @@ def quarantine(home: Home) -> None:
         st.dataframe(
             found.reasons,
             hide_index=True,
+            height=height(found.reasons.height),
             column_config={
                 "reason": "Reason",
                 "rows": st.column_config.NumberColumn("Rows", format="localized"),
@@ -191,6 +229,7 @@ def quarantine(home: Home) -> None:
         found.examples,
         hide_index=True,
         placeholder="—",
+        height=height(found.examples.height),
         column_config={
             "reason": "Reason",
             "received": st.column_config.DatetimeColumn("Received (UTC)", **_MOMENTS),
@@ -258,6 +297,7 @@ def _show(found: Books) -> None:
         ],
         hide_index=True,
         placeholder="—",
+        height=height(len(found.balances)),
         alt="The books: both sides of each balance, and whether they agree",
     )
 
@@ -334,14 +374,24 @@ def _verdict_row(verdict: Verdict) -> dict[str, Any]:
         "State": [_UNJUDGED if verdict.success is None else str(verdict.state)],
         "Table": verdict.table_name,
         "Expectation": verdict.expectation,
+        "Observed": told(verdict.observed, verdict.examples) if verdict.error is None else verdict.error,
+        "Expected": verdict.description,
         "Not met since": _since(verdict.since, verdict.is_longer),
-        "Observed": verdict.observed if verdict.error is None else verdict.error,
+        _DECISION: None if decision is None else f"{decision.decision} at {moment(decision.decided_at)}",
+    }
+
+
+def _full_row(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "Table": verdict.table_name,
+        "Expectation": verdict.expectation,
+        "Observed": verdict.observed,
         "Rows that fail": verdict.unexpected_count,
         "Of rows": verdict.num_rows,
-        "Expected": verdict.description,
         "Keys of some that fail": list(verdict.examples),
+        "Run": verdict.run_id,
         "Versions": _versions(verdict),
-        "Decision": None if decision is None else f"{decision.decision} at {moment(decision.decided_at)}",
+        "Expected": verdict.description,
     }
 
 

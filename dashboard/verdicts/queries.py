@@ -32,6 +32,7 @@ LONG_SHARED_S: Final = 60.0
 MOST_DECISIONS: Final = 50
 MOST_EXAMPLES: Final = 5
 EXAMPLE_SHOWN: Final = 300
+OBSERVED_SHOWN: Final = 2_000
 MIRROR: Final = "mirror"
 LAYERS: Final = ("bronze", "silver", "gold", MIRROR)
 
@@ -40,7 +41,7 @@ _NEXT_TABLE = "SELECT table_name FROM quality_results WHERE table_name > %(after
 
 _NEWEST = """
 SELECT DISTINCT ON (expectation)
-       table_name, expectation, severity, success, left(observed, %(shown)s) AS observed, unexpected_count,
+       table_name, expectation, severity, success, left(observed, %(observed_shown)s) AS observed, unexpected_count,
        ARRAY(SELECT left(example, %(example_shown)s) FROM unnest(examples[1:%(examples)s]) AS example) AS examples,
        left(description, 1000) AS description, left(error, 1000) AS error, run_id, mode,
        first_version, last_version, num_rows, started_at
@@ -211,6 +212,7 @@ class TableState:
     """Expectations that have a verdict, those that could not be judged included."""
     judged_at: datetime | None = None
     num_rows: int | None = None
+    """Of the newest run that had rows: between two of them it is looked at whether any come."""
     last_version: int | None = None
 
 
@@ -241,7 +243,7 @@ def read_verdicts(dsn: str, home: Home) -> Verdicts:
     with snapshot(dsn) as cursor:
         ((read_at,),) = rows(cursor, "SELECT now()")
         bounds = {"shown": TEXT_SHOWN, "example_shown": EXAMPLE_SHOWN, "examples": MOST_EXAMPLES}
-        bounds["most"] = NEWEST_VERDICTS
+        bounds |= {"most": NEWEST_VERDICTS, "observed_shown": OBSERVED_SHOWN}
         newest = [
             Verdict(*row) for table in _tables(cursor) for row in rows(cursor, _NEWEST, {**bounds, "table": table})
         ]
@@ -305,8 +307,8 @@ def _table(name: str, verdicts: Sequence[Verdict], halted: bool) -> TableState:
     layer = MIRROR if name.startswith("postgres.") else name.split(".")[0]
     if not verdicts:
         return TableState(name, layer, State.HALT if halted else State.NOT_JUDGED)
-    last = max(verdicts, key=lambda verdict: (verdict.started_at, verdict.run_id))
-
+    by_time = sorted(verdicts, key=lambda verdict: (verdict.started_at, verdict.run_id))
+    last = by_time[-1]
     states = [verdict.state for verdict in verdicts]
     return TableState(
         name,
@@ -315,7 +317,7 @@ def _table(name: str, verdicts: Sequence[Verdict], halted: bool) -> TableState:
         sum(verdict.success is True for verdict in verdicts),
         len(verdicts),
         last.started_at,
-        last.num_rows,
+        next((verdict.num_rows for verdict in reversed(by_time) if verdict.num_rows), last.num_rows),
         last.last_version,
     )
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.churn import panels
 from dashboard.churn.queries import MOST_PAGES, Bought, Filter, Show, read_scores
-from dashboard.churn.watch import read_watch
+from dashboard.churn.watch import Watch, read_watch
 from dashboard.churn.what_if import what_if
 from dashboard.frame import broken, page, panel
 from dashboard.scoring import serving_model
@@ -99,20 +99,32 @@ def listed(dsn: str, wanted: Filter, number: int) -> None:
 
 
 def judged(_: str, settings: Settings) -> None:
-    serving = None
+    """The model that serves, beside how far users are still those that it learnt from; each may be there alone."""
     try:
         found = serving_model(settings)
     except LakehouseError as error:
         broken("The API is away, or has no model yet. `lakehouse status` shows what runs, and why.", error)
+        watched = _drift(settings, None)
     else:
-        serving = found.model_version
         panels.model(found)
+        left, right = st.columns(2, gap="medium")
+        with left:
+            panels.calibration(found)
+        with right:
+            watched = _drift(settings, found.model_version)
+    if watched is not None:
+        panels.realised(watched)
+
+
+def _drift(settings: Settings, serving: str | None) -> Watch | None:
+    """What was last found, for the rest of it to be drawn too; None where nothing was, as is said."""
     try:
         watched = read_watch(Home(settings.home))
     except LakehouseError as error:
         broken("What was last found of drift cannot be read.", error)
-    else:
-        panels.drift(watched, serving)
+        return None
+    panels.drift(watched, serving)
+    return watched
 
 
 page("Churn", body)

@@ -35,4 +35,10 @@ def test_days_with_a_line_where_another_model_scored() -> None:
 def test_calibration_is_in_per_cent_beside_the_diagonal() -> None:
     curve, perfect = calibration((Calibrated(10, 0.25, 0.3), Calibrated(10, 0.8, 0.75)))["series"]
     assert curve["data"] == [[25.0, 30.0], [80.0, 75.0]]
-    assert perfect["data"] == [[0, 0], [100, 100]]
+    assert perfect["data"] == [[20, 20], [100, 100]]
+
+
+def test_calibration_begins_at_the_ten_below_the_lowest() -> None:
+    options = calibration((Calibrated(10, 0.95, 0.91), Calibrated(10, 0.99, 1.0)))
+    assert (options["xAxis"]["min"], options["yAxis"]["min"], options["xAxis"]["max"]) == (90, 90, 100)
+    assert calibration(())["series"][1]["data"] == [[0, 0], [100, 100]]

@@ -129,6 +129,7 @@ def test_what_was_before_the_first_day_is_a_dash_that_says_why(open_page: Open, 
     page = open_page("churn")
     assert "a day before: — · a week before: —" in said(page)
     assert "counted since 2025-03-01" in said(page)
+    assert "One day of event time is known so far" in said(page)
 
 
 def test_users_who_are_scored_again_and_a_model_of_simulated_data_are_named(open_page: Open, tables: Tables) -> None:
@@ -282,6 +283,21 @@ def test_the_model_with_its_metrics_calibration_and_drift(
     assert table(page, "Verdict") == ["another population", "moved", "as in training"]
     assert "To be trained again: its scores have moved" in said(page)
     assert (table(page, "From"), table(page, "Came true")) == ([date(2026, 1, 5)], ["85.0 %"])
+
+
+def test_what_was_found_of_an_earlier_model_does_not_pass_for_the_one_that_serves(
+    open_page: Open, tables: Tables, api: Api, tmp_path: Path
+) -> None:
+    del tables, api
+    Home(tmp_path).models.mkdir()
+    Home(tmp_path).champion_watch.write_text(json.dumps(WATCH | {"model_version": "simulated-**0**"}))
+    page = open_page("churn")
+    assert not page.exception
+    assert "Nobody has looked yet at the model that serves" in said(page)
+    assert "To be trained again" not in said(page)
+    (earlier,) = [part for part in page.expander if "earlier model" in part.label]
+    assert [text.value for text in earlier.text] == ["Model simulated-**0**"]
+    assert table(page, "Verdict") == ["another population", "moved", "as in training"]
 
 
 def test_a_watch_that_cannot_be_read_is_told(open_page: Open, tables: Tables, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from dashboard.pipeline.charts import by_stream
-from dashboard.pipeline.history import newest_rate, rates, shares
+from dashboard.legend import legend
+from dashboard.pipeline.charts import by_name
+from dashboard.pipeline.history import by_layer, newest_rate, rates, shares
 
 MINUTE = timedelta(minutes=1)
 
@@ -22,7 +23,9 @@ def history(*points: tuple[str, str, int]) -> pl.DataFrame:
             "name": [name for _, name, _ in points],
             "rows_total": [total for _, _, total in points],
             "lag_seconds": [None for _ in points],
-        }
+            "batch_seconds": [None for _ in points],
+        },
+        schema_overrides={"lag_seconds": pl.Float64, "batch_seconds": pl.Float64},
     )
 
 
@@ -49,6 +52,33 @@ def test_shares_are_of_the_messages_that_came_in_the_same_minute() -> None:
 
 def test_what_is_not_known_is_a_gap_in_the_line() -> None:
     rated = rates(history(("10:00:00", "a", 100), ("10:01:00", "a", 160)), MINUTE)
-    (series,) = by_stream(rated, ["a"], "per_second", "rows/s")["series"]
+    (series,) = by_name(rated, ["a"], "per_second", "rows/s")["series"]
     start = 1_740_823_200_000  # 2025-03-01 10:00 UTC
     assert series["data"] == [[start, None], [start + 60_000, 1.0]]
+
+
+def test_a_layer_writes_what_its_streams_write_and_is_as_slow_as_the_slowest() -> None:
+    names = ("raw_events", "cohorts", "sessions", "bronze.user_events")
+    came = rates(
+        history(*((f"10:0{minute}:00", name, 60 * minute) for minute in (0, 1) for name in names)), MINUTE
+    ).with_columns(
+        pl.col("name").replace_strict({"raw_events": 2.0, "cohorts": 7.0}, default=None).alias("lag_seconds"),
+        pl.col("name").replace_strict({"cohorts": 0.5}, default=None).alias("batch_seconds"),
+    )
+    columns = ("name", "per_second", "lag_seconds", "batch_seconds")
+    first, last = by_layer(came).select("bucket", *columns).partition_by("bucket", include_key=False)
+    assert first.rows() == [("mirrors", None, 7.0, 0.5), ("users and sessions", None, None, None)]
+    assert last.rows() == [("mirrors", 2.0, 7.0, 0.5), ("users and sessions", 1.0, None, None)]
+
+
+def test_a_batch_that_stands_alone_is_a_point() -> None:
+    rated = rates(history(("10:00:00", "a", 1), ("10:01:00", "a", 2), ("10:02:00", "a", 2)), MINUTE)
+    rated = rated.with_columns(pl.Series("batch_seconds", [None, 0.5, None], dtype=pl.Float64))
+    (series,) = by_name(rated, ["a"], "batch_seconds", "s", points=True)["series"]
+    assert ([value for _, value in series["data"]], series["showSymbol"]) == ([None, 0.5, None], True)
+
+
+def test_the_names_are_all_in_sight_unless_they_are_many() -> None:
+    names = ["bronze", "silver", "gold", "users and sessions", "scores", "mirrors"]
+    assert legend(names)["type"] == "plain"
+    assert legend([*names, "postgres.raw_events"])["type"] == "scroll"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from datetime import timedelta
@@ -75,10 +76,43 @@ def test_rows_per_second_are_those_between_two_reports(open_page: Open, tables: 
     page = open_page("pipeline")
     assert column(page, "Rows/s") == [pytest.approx(10, rel=0.01), None]
     assert {chart.proto.alt for chart in page.get("echarts_chart")} >= {
-        "Rows/s by stream",
-        "Longest lag in seconds, by stream",
-        "Shares of messages that were duplicates, and that were refused",
+        "Rows/s by layer",
+        "Longest lag in seconds, by layer",
+        "Longest batch in seconds, by layer",
     }
+    assert "No message came between two reports" in said(page)
+
+
+def test_the_course_is_by_layer_until_streams_are_chosen(open_page: Open, tables: Tables) -> None:
+    for stream in ("raw_events", "bronze", "cohorts", "sessions"):
+        tables.status(stream)
+        for minutes in (2, 1):
+            tables.was(stream, timedelta(minutes=minutes), rows_total=1, lag_seconds=1.0)
+    assert drawn(open_page("pipeline"), "Longest lag") == ["bronze", "users and sessions", "mirrors"]
+
+    page = open_page("pipeline", streams="cohorts")
+    assert page.multiselect(key="streams").options == ["bronze", "sessions", "cohorts", "raw_events"]
+    assert drawn(page, "Longest lag") == ["cohorts"]
+    page.multiselect(key="streams").set_value(["bronze", "cohorts"]).run()
+    assert drawn(page, "Longest lag") == ["bronze", "cohorts"]
+
+
+def drawn(page: AppTest, alt: str) -> list[str]:
+    """The names of the lines of that chart."""
+    (chart,) = [each for each in page.get("echarts_chart") if each.proto.alt.startswith(alt)]
+    return [line["name"] for line in json.loads(chart.proto.spec)["series"]]
+
+
+def test_a_column_of_errors_is_there_when_there_is_one(open_page: Open, tables: Tables) -> None:
+    tables.status("bronze")
+    assert "Last error" not in shown(open_page("pipeline"), "Stream")
+    tables.status("silver", state="waiting", error="no disk")
+    assert "Last error" in shown(open_page("pipeline"), "Stream")
+
+
+def shown(page: AppTest, column: str) -> list[str]:
+    """The columns that are shown of whichever table has that one."""
+    return next(list(frame.proto.column_order) for frame in page.dataframe if column in frame.value.columns)
 
 
 def test_scores_of_a_model_of_simulated_data_are_called_that(open_page: Open, tables: Tables) -> None:
@@ -97,6 +131,14 @@ def test_late_events_are_counted_by_the_window_that_they_belong_to(open_page: Op
     tables.user_window("2025-03-01T10:10", "ann", events=1)
     told = said(open_page("pipeline"))
     assert "since 2025-03-01 10:00:00 UTC, by event time: 3 of 10 events" in told
+
+
+def test_no_late_event_is_said_without_a_chart_of_nothing(open_page: Open, tables: Tables) -> None:
+    tables.windows(("2025-03-01T10:00", "view", 9))
+    tables.user_window("2025-03-01T10:00", "ann", events=9)
+    page = open_page("pipeline")
+    assert "0 of 9 events were older" in said(page)
+    assert not [chart for chart in page.get("echarts_chart") if "late" in chart.proto.alt]
 
 
 def test_a_part_that_takes_too_long_says_so_and_the_others_are_there(

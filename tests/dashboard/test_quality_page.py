@@ -163,7 +163,7 @@ def test_what_fails_is_told_with_what_was_seen_and_since_when(open_page: Open, t
             f"2026-03-01T10:{minute}",
             success,
             versions=(int(minute), int(minute)),
-            observed='{"share": 0.25}',
+            observed='{"rows": 100, "failed": 25, "values": [null]}',
             unexpected_count=None if success else 25,
             examples=[] if success else ['{"event_id": "e1"}', json.dumps({"event_id": NASTY})],
             description="A purchase has a price.",
@@ -175,11 +175,20 @@ def test_what_fails_is_told_with_what_was_seen_and_since_when(open_page: Open, t
     days, silver = sorted(rows(page, "Expectation"), key=lambda row: row["Table"])
     assert silver["Not met since"] == "2026-03-01 10:03:00"
     assert days["Not met since"] == "2026-03-01 10:04:00 or earlier"
-    assert (silver["Observed"], silver["Rows that fail"], silver["Of rows"]) == ('{"share": 0.25}', 25, 100)
-    assert silver["Expected"] == "A purchase has a price."
-    assert list(silver["Keys of some that fail"]) == ['{"event_id": "e1"}', json.dumps({"event_id": NASTY})]
+    assert (silver["Observed"], silver["Expected"]) == ("25 of 100 rows", "A purchase has a price.")
+    full = next(row for row in rows(page, "Keys of some that fail") if row["Table"] == "silver.events")
+    assert full["Observed"] == '{"rows": 100, "failed": 25, "values": [null]}'
+    assert (full["Rows that fail"], full["Of rows"]) == (25, 100)
+    assert list(full["Keys of some that fail"]) == ['{"event_id": "e1"}', json.dumps({"event_id": NASTY})]
     interpreted = "\n".join(str(part.value) for part in [*page.markdown, *page.caption])
     assert NASTY not in interpreted
+
+
+def test_a_look_whether_rows_come_does_not_pass_for_the_rows_judged(open_page: Open, tables: Tables) -> None:
+    tables.verdict("silver.events", "key_is_unique", "2026-03-01T10:00", num_rows=84_840)
+    tables.verdict("silver.events", "rows_come_in_time", "2026-03-01T10:05", mode="full", run_id="at rest", num_rows=0)
+    silver = state_of(open_page("quality"), "silver.events")
+    assert (silver["Rows"], silver["Met"]) == (84_840, "2 of 2")
 
 
 def test_a_halt_lasts_until_somebody_decides_also_when_newer_rows_are_as_they_should_be(

@@ -93,6 +93,7 @@ def test_words() -> None:
     ]
     assert [minutes(n) for n in (10, 60, 120, 1440, 10_080)] == ["10 min", "1 hour", "2 hours", "1 day", "7 days"]
     assert (share(1, 3), share(0, 3), share(1, 0)) == ("33.3 %", "0.0 %", "—")
+    assert (share(24_464, 24_473), share(3, 3), share(3, 84_840)) == ("> 99.9 %", "100.0 %", "< 0.1 %")
     assert shortened("two\nlines " + "x" * 100) == "two lines " + "x" * 21 + "…"
     assert [change(*pair) for pair in ((3, 2), (2, 2), (1, 2), (1, 0), (None, 1))] == [
         "+50.0 %",

@@ -11,6 +11,7 @@ import pytest
 from dashboard_tables import Open, Tables
 from test_now_page import NASTY, metrics, said, table
 
+from benchmarks.pictures import scores_are_of_own_model, user_with_most_to_see
 from dashboard.user.charts import scores_over_time
 from dashboard.user.sessions import sessions
 from lakehouse.endpoints import Endpoints
@@ -197,3 +198,28 @@ def test_each_model_has_a_line_of_its_own_and_the_threshold_is_marked() -> None:
         ("model 3", [70.0, 80.0]),
     ]
     assert series[-1]["markLine"]["data"] == [{"yAxis": 50.0}]
+
+
+# -- the one in the pictures ------------------------------------------------------------------------------
+
+
+def test_pictures_show_who_bought_most_of_those_with_a_score(endpoints: Endpoints, tables: Tables) -> None:
+    assert user_with_most_to_see(endpoints) is None
+    bought = (("ann", 1), ("bob", 2), ("cid", 3))
+    for user, purchases in bought:
+        for minute in range(purchases):
+            tables.event(f"2025-03-01T10:0{minute}", user_id=user, event_type="purchase")
+    for minute in range(5):
+        tables.event(f"2025-03-01T11:0{minute}", user_id="ann")
+    tables.score("ann", 0.4)
+    tables.score("bob", 0.9)
+    tables.score("cid", None)
+    assert user_with_most_to_see(endpoints) == "bob"
+
+
+def test_pictures_wait_for_scores_of_a_model_of_the_events(endpoints: Endpoints, tables: Tables) -> None:
+    tables.score("ann", 0.4, "simulated-0.1.0")
+    tables.score("bob", 0.9, "1")
+    assert not scores_are_of_own_model(endpoints)
+    tables.score("ann", 0.5, "1")
+    assert scores_are_of_own_model(endpoints)

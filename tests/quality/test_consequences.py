@@ -166,7 +166,7 @@ def test_what_alarms_stops_nothing(kept: Callable[..., Kept]) -> None:
     shop.reopen()
 
     assert shop.why("gold") is None
-    assert shop.gatekeeper.alarms() == ["silver.events, versions 0 to 1: shares is not met by 1 rows: Why"]
+    assert shop.gatekeeper.alarms() == ["silver.events, versions 0 to 1: shares is not met by 1 row: Why"]
     state = shop.gatekeeper.state()
     assert state["tables"][SILVER]["failed"] == {"warn": 1, "alarm": 1, "halt": 0}
     assert (state["tables"][SILVER]["validated"], state["tables"][SILVER]["lag_versions"]) == (1, 0)
