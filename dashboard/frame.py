@@ -81,7 +81,8 @@ def broken(what: str, error: Exception) -> None:
 
 
 def _alerts(home: Home) -> None:
-    """The alert rules that fire. Their names and reasons are a person's and a server's: text."""
+    """The alert rules that fire, and those that did until lately. Their names and reasons are a person's and a
+    server's: text."""
     found = current(home, datetime.now(UTC))
     if found is None:
         if home.alert_rules.exists():
@@ -94,6 +95,10 @@ def _alerts(home: Home) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
             st.badge("Alert", color="red", icon=":material/notifications_active:")
             st.text(str(firing))
+    for over in found.just_over:
+        with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+            st.badge("Alert is over", color="green", icon=":material/notifications:")
+            st.text(str(over))
     if found.problem:
         with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
             st.badge("Alert rules", color="orange", icon=":material/notifications_off:")

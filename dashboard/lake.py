@@ -5,26 +5,24 @@ Imported lazily by the pages that need it: deltalake and its Arrow take some 30 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
-from urllib.parse import unquote
+from typing import Final, TypeVar
 
 import polars as pl
-import pyarrow as pa
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from dashboard.ranges import Span
-from dashboard.words import moment
 from lakehouse.contracts import (
     SNAPSHOTS,
     BronzeEvents,
     Column,
     FunnelSummary,
     FunnelWindows,
+    SessionDays,
+    SessionFunnel,
     SilverDuplicates,
     SilverEvents,
     SilverQuarantine,
@@ -34,9 +32,10 @@ from lakehouse.contracts import (
 from lakehouse.deltalog import commit_file
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
-from lakehouse.maintenance.log import Log
+from lakehouse.kept import NotHere, NotKept, data_files, file_path, not_here, open_table, reading
 from lakehouse.scans import scan_files
 
+T = TypeVar("T")
 PATH: Final = "path"
 ROWS: Final = "num_records"
 
@@ -48,29 +47,26 @@ TIMES: Final[Mapping[type[Table], Column]] = {
     FunnelSummary: FunnelSummary.window_start,
     FunnelWindows: FunnelWindows.window_start,
     UserDays: UserDays.date,
+    SessionDays: SessionDays.date,
+    SessionFunnel: SessionFunnel.hour,
     **{snapshot.copies: FunnelSummary.window_start for snapshot in SNAPSHOTS},
 }
-"""For each table what a range of time is of; one that has one row for each user has none."""
+"""For each table what a range of time is of. One that has one row for each user has none; nor have cohorts, which are
+few, and of which a day changes cells of many."""
 
 DAYS: Final[Mapping[type[Table], Column]] = {
     SilverEvents: SilverEvents.event_date,
     FunnelSummary: FunnelSummary.window_date,
     FunnelWindows: FunnelWindows.window_date,
     UserDays: UserDays.date,
+    SessionDays: SessionDays.date,
+    SessionFunnel: SessionFunnel.date,
     **{snapshot.copies: FunnelSummary.window_date for snapshot in SNAPSHOTS},
 }
 """The partition that holds the day (UTC) of that time."""
 
 _CUT = timedelta(milliseconds=1)
 """A file's statistics cut times to milliseconds."""
-
-
-class NotHere(LakehouseError):
-    """The tables, or one of them, are not under this home."""
-
-
-class NotKept(LakehouseError):
-    """The table does not go back so far, or not any more."""
 
 
 class TooMuch(LakehouseError):
@@ -81,12 +77,11 @@ class TooMuch(LakehouseError):
 class TableAt:
     """A table at a version, by its files."""
 
+    home: Home
     table: type[Table]
-    folder: Path
     version: int
     files: pl.DataFrame
-    """A row for each file: ``PATH``, ``ROWS``, ``partition.COLUMN``, and ``min.COLUMN`` and ``max.COLUMN`` as far as
-    the log has them."""
+    """A row for each file, as `lakehouse.kept.data_files` has them: ``PATH``, ``ROWS``, and more."""
 
     @property
     def rows(self) -> int:
@@ -112,13 +107,18 @@ class TableAt:
 
     def paths(self) -> list[Path]:
         """Where its files lie."""
-        return [self.folder / unquote(path) for path in self.files[PATH].sort()]
+        folder = self.home.table(self.table.name)
+        return [file_path(folder, path) for path in self.files[PATH].sort()]
 
     def scan(self, span: Span | None = None) -> pl.LazyFrame:
         """The rows, those of ``span`` only where one is given."""
         return scan_files(self.table, [str(path) for path in self.within(span).paths()]).filter(
             *_inside(span, self.table)
         )
+
+    def reading(self) -> AbstractContextManager[None]:
+        """What is scanned of it is collected within this. Raises NotKept where a file was removed meanwhile."""
+        return reading(self.home, self.table, self.version, self.paths)
 
 
 def table_folder(home: Home, table: type[Table]) -> Path:
@@ -130,39 +130,30 @@ def table_folder(home: Home, table: type[Table]) -> Path:
             "runs, or name its home by LAKEHOUSE_HOME"
         )
     if not (folder / "_delta_log").is_dir():
-        raise NotHere(f"{table.name} is not under {home.root} yet; start `lakehouse up`, and let events come")
+        raise not_here(home, table)
     return folder
 
 
 def table_at(home: Home, table: type[Table], version: int | None = None) -> TableAt:
     """The table at ``version``, by default the newest. Raises NotHere, NotKept."""
-    folder = table_folder(home, table)
+    table_folder(home, table)
+    opened = open_table(home, table, version)
+    return TableAt(home, table, int(opened.version()), data_files(opened))
+
+
+def of_newest(home: Home, table: type[Table], read: Callable[[TableAt], T]) -> T:
+    """``read`` of the newest version; once more, of what is the newest by then, where upkeep removed a file meanwhile.
+
+    Raises NotHere, NotKept.
+    """
+    at = table_at(home, table)
     try:
-        opened = DeltaTable(str(folder), version=version)
-        files = pl.DataFrame(pa.table(opened.get_add_actions(flatten=True)))
-    except TableNotFoundError:
-        raise NotHere(f"{table.name} is not under {home.root} yet; start `lakehouse up`, and let events come") from None
-    except (DeltaError, OSError) as error:
-        raise gone(folder, table, version, error) from None
-    return TableAt(table, folder, int(opened.version()), files)
-
-
-def gone(folder: Path, table: type[Table], version: int | None, error: Exception | None = None) -> NotKept:
-    """What to say of a version that cannot be read."""
-    asked = "the newest version" if version is None else f"version {version}"
-    why = "" if error is None else f" ({' '.join(str(error).split())[:160]})"
-    return NotKept(f"{table.name}: {asked} is not kept any more, or not there; {kept(folder)}{why}")
-
-
-def kept(folder: Path) -> str:
-    """Which versions can be read, in words."""
-    log = Log(folder)
-    try:
-        oldest, newest = log.oldest(), log.commits()[-1]
-        first, last = log.committed_at(oldest), log.committed_at(newest)
-    except (OSError, IndexError):
-        return "none is"
-    return f"those from {oldest} ({moment(first)}) to {newest} ({moment(last)} UTC) are"
+        with at.reading():
+            return read(at)
+    except NotKept:
+        at = table_at(home, table)
+        with at.reading():
+            return read(at)
 
 
 def head(folder: Path, at_least: int) -> int:

@@ -38,7 +38,8 @@ class Count:
 
 
 class CohortsStage(Follower):
-    """Makes ``gold.cohorts`` anew from the whole of ``gold.user_days`` as of a version, at most once an interval.
+    """Makes ``gold.cohorts`` anew from the whole of ``gold.user_days`` as of a version, at most once an interval; for
+    the first time as soon as there are days.
 
     Nothing is remembered, so it is right after late events, which move a user to an earlier cohort, and after rebuilds
     and erasures. A part of the users is counted in each turn, so that the others do not wait for all of them; the last
@@ -54,10 +55,12 @@ class CohortsStage(Follower):
         super().__init__(context)
         self.interval_s = context.settings.cohorts_interval_s
         self._count: Count | None = None
+        self._none_yet = False
+        """Whether the last count was of no days, and costs as good as nothing: the table is there before them."""
 
     @property
     def goes_on(self) -> bool:
-        return self._count is not None
+        return self._count is not None or self._none_yet
 
     def reached(self) -> int:
         last = self.context.store.last_commit(C)
@@ -124,6 +127,7 @@ class CohortsStage(Follower):
             store.append(C, empty(C), account)
         self.state.taken(account, count.began)
         self.state.rows = store.rows(C)
+        self._none_yet = self.state.rows == 0
 
 
 REPLACE: Final = Merge(

@@ -162,8 +162,8 @@ class Settings(BaseSettings):
     funnel_dimensions: Annotated[tuple[str, ...], NoDecode] = Field(
         ("category", "device", "country"),
         max_length=5,
-        description="What sessions are told apart by, comma-separated, at most 5: product_id, category, currency, or a "
-        "property of events.",
+        description="What sessions and users are told apart by, comma-separated, at most 5: product_id, category, "
+        "currency, or a property of events.",
     )
     funnel_steps_cap: int = Field(
         100, ge=1, description="Most times of add_to_cart, and of purchase, kept for a session's day."
@@ -204,11 +204,11 @@ class Settings(BaseSettings):
         (), description="Tables, comma-separated, that the layers after them read only as far as they were judged."
     )
     quality_webhook: str | None = Field(
-        None, pattern=r"^https?://", description="URL that is sent each alarm and halt, as JSON."
+        None, pattern=r"^https?://", description="URL that is sent each alarm and halt, and when it is over, as JSON."
     )
     quality_command: str | None = Field(
         None,
-        description="Command run for each alarm and halt, without a shell; it reads them as JSON from its input.",
+        description="Command run for each alarm and halt, and when it is over, without a shell; it reads them as JSON.",
     )
     quality_days: int = Field(30, ge=1, description="Days that verdicts are kept, in Delta and in Postgres.")
     quality_port: Port = Field(8502, description="Port of Great Expectations' Data Docs; 0 picks a free one.")

@@ -110,7 +110,8 @@ class Stage(ABC):
 
     @property
     def goes_on(self) -> bool:
-        """Whether its last run left a part of the work to the next round, whatever the interval."""
+        """Whether it may run in the next round, whatever the interval: its last run left a part of the work to it, or
+        found nothing to work on yet."""
         return False
 
     @abstractmethod

@@ -2,8 +2,8 @@
 
 A rule begins to fire at the first look that finds its bound passed, and is over once none has for five minutes, so
 that a figure that swings about its bound is one alert. What is not known changes nothing. Who is told is who is told
-of verdicts (`quality.telling`): when a rule begins to fire, and once a day while it lasts; at least once, for the note
-of it comes after the answer.
+of verdicts (`quality.telling`): when a rule begins to fire, once a day while it lasts, and when it is over; at least
+once, for the note of it comes after the answer.
 """
 
 from __future__ import annotations
@@ -17,14 +17,23 @@ from datetime import datetime, timedelta
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from lakehouse.alerts import Alerts, Firing
+from lakehouse.alerts import OVER_SHOWN_FOR, Alerts, Firing, Over
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.runner import one_line
 from lakehouse.stages import utc_now
 from quality.alert_figures import value
 from quality.alert_rules import Rule, load_rules
-from quality.telling import AGAIN_AFTER, FIRST_RETRY_S, LONGEST_RETRY_S, Message, NotSent, Recipient
+from quality.telling import (
+    AGAIN_AFTER,
+    FIRST_RETRY_S,
+    LONGEST_RETRY_S,
+    NEWS_FOR,
+    Message,
+    NotSent,
+    Recipient,
+    State,
+)
 
 LOOK_INTERVAL_S = 15.0
 OVER_AFTER = timedelta(minutes=5)
@@ -57,9 +66,16 @@ class Watch:
         if problem != self._said and problem is not None:
             self.log(f"alerts: {problem}")
         self._said = problem
-        found = Alerts(now, tuple(firing), problem)
+        ended = known.keys() - {each.name for each in firing}
+        over = [
+            *(each for each in (before.over if before else ()) if _is_kept(each, now)),
+            *(self._over(each, now) for name, each in known.items() if name in ended),
+        ]
+        found = Alerts(now, tuple(firing), problem, tuple(over))
         found.save(self.home)
-        told = replace(found, firing=tuple(self._told(each, now) for each in firing))
+        # What is over first: it may be that the rule fires again.
+        told_over = tuple(self._told_over(each, now) for each in over)
+        told = replace(found, over=told_over, firing=tuple(self._told(each, now) for each in firing))
         if told != found:
             told.save(self.home)
         return told
@@ -72,33 +88,66 @@ class Watch:
         lasts = before is not None and (measured is None or now - before.seen < OVER_AFTER)
         return [before] if before is not None and lasts else []
 
+    def _over(self, firing: Firing, now: datetime) -> Over:
+        """To be told to everyone, also to whom the beginning could not be told: it says all of it."""
+        names = tuple(recipient.name for recipient in self.recipients)
+        return Over(firing.name, firing.said, firing.since, firing.seen, now, names)
+
     def _told(self, firing: Firing, now: datetime) -> Firing:
         for recipient in self.recipients:
             last = firing.told.get(recipient.name)
             if last is not None and now - last < AGAIN_AFTER:
                 continue
-            if self._retry_at.get(recipient.name, now) > now:
-                continue
-            try:
-                recipient.send(self._message(firing))
-            except NotSent as reason:
-                if not recipient.failures:
-                    self.log(f"{recipient.name}: {reason}; it is tried again")
-                recipient.failures += 1
-                pause = min(FIRST_RETRY_S * 2**recipient.failures, LONGEST_RETRY_S)
-                self._retry_at[recipient.name] = now + timedelta(seconds=pause)
-                continue
-            recipient.failures = 0
-            firing = replace(firing, told={**firing.told, recipient.name: now})
+            if self._send(recipient, self._began(firing, State.begun if last is None else State.lasts), now):
+                firing = replace(firing, told={**firing.told, recipient.name: now})
         return firing
 
-    def _message(self, firing: Firing) -> Message:
+    def _told_over(self, over: Over, now: datetime) -> Over:
+        for recipient in self.recipients:
+            if recipient.name in over.untold and self._send(recipient, self._ended(over), now):
+                over = replace(over, untold=tuple(name for name in over.untold if name != recipient.name))
+        return over
+
+    def _send(self, recipient: Recipient, message: Message, now: datetime) -> bool:
+        """Whether it was sent; one that fails is left alone for a while."""
+        if self._retry_at.get(recipient.name, now) > now:
+            return False
+        try:
+            recipient.send(message)
+        except NotSent as reason:
+            if not recipient.failures:
+                self.log(f"{recipient.name}: {reason}; it is tried again")
+            recipient.failures += 1
+            pause = min(FIRST_RETRY_S * 2**recipient.failures, LONGEST_RETRY_S)
+            self._retry_at[recipient.name] = now + timedelta(seconds=pause)
+            return False
+        recipient.failures = 0
+        return True
+
+    def _began(self, firing: Firing, state: State) -> Message:
         return {
             "alert": firing.name,
+            "state": state,
             "said": firing.said,
             "since": firing.since.isoformat(),
             "home": str(self.home.root),
         }
+
+    def _ended(self, over: Over) -> Message:
+        return {
+            "alert": over.name,
+            "state": State.over,
+            "said": over.said,
+            "since": over.since.isoformat(),
+            "until": over.until.isoformat(),
+            "lasted_seconds": over.lasted.total_seconds(),
+            "home": str(self.home.root),
+        }
+
+
+def _is_kept(over: Over, now: datetime) -> bool:
+    """For as long as it is shown, and where somebody is to be told of it for as long as it is news."""
+    return now - over.found <= (NEWS_FOR if over.untold else OVER_SHOWN_FOR)
 
 
 class Figures:

@@ -8,12 +8,14 @@ that waits is told from one that is wrong: what has not arrived is lag, and no i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
+from psycopg2.extensions import cursor as Cursor
 from pyspark.sql import DataFrame
 
 from lakehouse.commits import Commit
@@ -48,8 +50,11 @@ from quality.balances import (
     funnelled,
     placed,
     received,
+    scores_counted,
 )
 from quality.canonical import MIRRORED, Mirrored, checksum
+from quality.score_days import counted as counted_scores
+from quality.score_days import scored
 
 if TYPE_CHECKING:
     from lakehouse.writer import Writer
@@ -130,6 +135,7 @@ class _Audit:
         self.progress("Delta and Postgres")
         mirrored = {m.mirror: self._mirrored(m) for m in MIRRORED}
         balances += [balance for each in mirrored.values() for balance in each[0]]
+        balances += self._scores_counted()
 
         agrees = all(balance.agrees for balance in balances)
         if agrees:
@@ -225,30 +231,38 @@ class _Audit:
 
     def _mirrored(self, mirrored: Mirrored) -> tuple[list[Balance], int]:
         """Delta, as of the version that the ledger names, against Postgres: rows and checksum."""
-        name = f"{mirrored.table.name} → Postgres {mirrored.mirror}"
+        with self._postgres() as cursor:
+            return self._compare(cursor, mirrored, f"{mirrored.table.name} → Postgres {mirrored.mirror}")
+
+    def _scores_counted(self) -> list[Balance]:
+        with self._postgres() as cursor:
+            return scores_counted(scored(cursor), counted_scores(cursor))
+
+    @contextmanager
+    def _postgres(self) -> Iterator[Cursor]:
+        """For one look at Postgres. Raises LakehouseError where it does not answer."""
         try:
-            with psycopg2.connect(self.context.endpoints.postgres_reader, connect_timeout=5) as connection:
+            with closing(psycopg2.connect(self.context.endpoints.postgres_reader, connect_timeout=5)) as connection:
                 connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-                return self._compare(connection, mirrored, name)
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TIME ZONE 'UTC'")
+                    yield cursor
         except psycopg2.OperationalError as error:
             reason = " ".join(str(error).split())
             raise LakehouseError(f"audit: Postgres does not answer, so its side cannot be counted: {reason}") from None
 
-    def _compare(self, connection: Any, mirrored: Mirrored, name: str) -> tuple[list[Balance], int]:
-        with connection.cursor() as cursor:
-            cursor.execute("SET TIME ZONE 'UTC'")
-            cursor.execute(
-                "SELECT source_version FROM mirror_ledger WHERE query = %s"
-                " ORDER BY generation DESC, batch_id DESC LIMIT 1",
-                (mirrored.mirror,),
-            )
-            found = cursor.fetchone()
-            version = -1 if found is None or found[0] is None else int(found[0])
-            where_delta, where_postgres = self._part(mirrored, version, cursor)
-            sums = f"count(*), {checksum(mirrored.columns, 'postgres')}"
-            # Names of contracts and literals of ours; nothing that came from outside.
-            cursor.execute(f"SELECT {sums} FROM {mirrored.mirror} WHERE {where_postgres}")  # noqa: S608
-            rows, total = cursor.fetchone()
+    def _compare(self, cursor: Any, mirrored: Mirrored, name: str) -> tuple[list[Balance], int]:
+        cursor.execute(
+            "SELECT source_version FROM mirror_ledger WHERE query = %s ORDER BY generation DESC, batch_id DESC LIMIT 1",
+            (mirrored.mirror,),
+        )
+        found = cursor.fetchone()
+        version = -1 if found is None or found[0] is None else int(found[0])
+        where_delta, where_postgres = self._part(mirrored, version, cursor)
+        sums = f"count(*), {checksum(mirrored.columns, 'postgres')}"
+        # Names of contracts and literals of ours; nothing that came from outside.
+        cursor.execute(f"SELECT {sums} FROM {mirrored.mirror} WHERE {where_postgres}")  # noqa: S608
+        rows, total = cursor.fetchone()
         if version < 0:
             return [Balance(f"{name}: rows", "in Delta, as of the mirror", 0, "in Postgres", rows)], version
         delta = self._at(mirrored.table, self._alike(mirrored.table, version)).where(where_delta)

@@ -24,6 +24,7 @@ from lakehouse.contracts import (
     SilverQuarantine,
     UserDays,
 )
+from quality.score_days import Group
 
 _COLUMNS = {
     event.VIEW: FunnelSummary.num_views,
@@ -224,3 +225,27 @@ def first_seen(days: DataFrame, cells: DataFrame) -> list[Balance]:
         Balance(f"user_days → cohorts: by {unit}", "users", users, "in their first period", found.get(unit, 0))
         for unit in COHORT_UNITS
     ]
+
+
+def scores_counted(scored: Mapping[Group, int], days: Mapping[Group, int]) -> list[Balance]:
+    """Users with a score, by model, probability and verdict = those that the newest of the scores' days counts.
+
+    By group, too: one that is counted in the wrong group changes no sum.
+    """
+    unlike = [group for group in {*scored, *days} if scored.get(group, 0) != days.get(group, 0)]
+    worst = max(unlike, key=lambda group: (abs(scored.get(group, 0) - days.get(group, 0)), group), default=None)
+    name = "churn_prediction → churn_score_days"
+    return [
+        Balance(f"{name}: users", "with a score", sum(scored.values()), "on the newest day", sum(days.values())),
+        Balance(f"{name}: groups that differ", "found", len(unlike), "allowed", 0, _group(worst, scored, days)),
+    ]
+
+
+def _group(worst: Group | None, scored: Mapping[Group, int], days: Mapping[Group, int]) -> str:
+    if worst is None:
+        return ""
+    verdict = "at risk" if worst.churned else "not at risk"
+    return (
+        f"model {worst.model_version or '(none)'}, probability from {worst.bucket / 20:.2f}, {verdict}: "
+        f"{scored.get(worst, 0):,} scored, {days.get(worst, 0):,} counted"
+    )

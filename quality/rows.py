@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
 from lakehouse.commits import Commit
 from lakehouse.contracts import Table
@@ -25,6 +24,7 @@ from lakehouse.dialects import cover
 from lakehouse.errors import LakehouseError
 from lakehouse.frames import empty, to_arrow
 from lakehouse.home import Home
+from lakehouse.kept import data_files, file_path, not_kept, open_table, reading
 from lakehouse.maintenance.log import Log
 from lakehouse.scans import scan_files
 
@@ -54,25 +54,7 @@ class TableReader:
         return int(self._at(None).version())
 
     def _at(self, version: int | None) -> DeltaTable:
-        try:
-            return DeltaTable(str(self.path), version=version)
-        except TableNotFoundError:
-            raise LakehouseError(
-                f"{self.table.name}: is not under {self.home.root} yet; start `lakehouse up`, and let events come"
-            ) from None
-        except (DeltaError, OSError) as error:
-            raise self._gone(version, error) from None
-
-    def _gone(self, version: int | None, error: Exception | None = None) -> LakehouseError:
-        said = "" if error is None else f" ({' '.join(str(error).split())[:160]})"
-        try:
-            kept = f"those from {self.log.oldest()} to {self.log.commits()[-1]} are"
-        except (OSError, IndexError):
-            kept = "none is"
-        return LakehouseError(
-            f"{self.table.name}: version {version} is not kept any more, or not there; {kept}. Judge a newer one, or "
-            f"raise LAKEHOUSE_TIME_TRAVEL_HOURS{said}"
-        )
+        return open_table(self.home, self.table, version)
 
     # -- versions -----------------------------------------------------------------------------------------
 
@@ -84,7 +66,7 @@ class TableReader:
             try:
                 found.append(read_version(self.path, number))
             except LakehouseError:
-                raise self._gone(number) from None
+                raise not_kept(self.home, self.table, number) from None
         return found
 
     def account(self, version: int) -> Commit | None:
@@ -113,13 +95,17 @@ class TableReader:
         Raises LakehouseError where a version or its files are not kept any more.
         """
         versions, names = self.versions(first, last), self._there(columns)
+        if CHANGE_FEED not in self.table.table_properties or all(each.only_appends for each in versions):
+            files = [str(file) for each in versions if each.only_appends for file in each.files]
+            return self._read(files, names, first)
         try:
-            if CHANGE_FEED not in self.table.table_properties or all(each.only_appends for each in versions):
-                files = [str(file) for each in versions if each.only_appends for file in each.files]
-                return to_arrow(self._scan(files).select(names).collect())
             return self._changed(first, last, names)
-        except (OSError, DeltaError, pl.exceptions.ComputeError) as error:
-            raise self._gone(first, error) from None
+        except (OSError, DeltaError) as error:
+            raise not_kept(self.home, self.table, first, error) from None
+
+    def _read(self, files: list[str], names: list[str], version: int) -> pa.Table:
+        with reading(self.home, self.table, version, lambda: [Path(file) for file in files]):
+            return to_arrow(self._scan(files).select(names).collect())
 
     def _changed(self, first: int, last: int, names: list[str]) -> pa.Table:
         key = [str(column) for column in self.table.key]
@@ -143,16 +129,13 @@ class TableReader:
         names = self._there(columns)
         files: list[str] = []
         rows = 0
-        try:
-            for file, number in self._files(version):
-                if files and rows + number > most_rows:
-                    yield to_arrow(self._scan(files).select(names).collect())
-                    files, rows = [], 0
-                files.append(file)
-                rows += number
-            yield to_arrow(self._scan(files).select(names).collect())
-        except (OSError, DeltaError, pl.exceptions.ComputeError) as error:
-            raise self._gone(version, error) from None
+        for file, number in self._files(version):
+            if files and rows + number > most_rows:
+                yield self._read(files, names, version)
+                files, rows = [], 0
+            files.append(file)
+            rows += number
+        yield self._read(files, names, version)
 
     def scan(self, version: int | None = None) -> pl.LazyFrame:
         """The table at ``version``, by default the newest."""
@@ -165,12 +148,12 @@ class TableReader:
     def statistics(self, version: int | None = None) -> pl.DataFrame:
         """What the log says of each file: path, rows, and the least and greatest values of its columns."""
         if version not in self._statistics:
-            self._statistics[version] = pl.DataFrame(pa.table(self._at(version).get_add_actions(flatten=True)))
+            self._statistics[version] = data_files(self._at(version))
         return self._statistics[version]
 
     def file(self, path: str) -> str:
         """Where a file of `statistics` lies."""
-        return str(self.path / unquote(path))
+        return str(file_path(self.path, path))
 
     def scan_some(self, files: Sequence[str]) -> pl.LazyFrame:
         """The rows of these files of the table."""

@@ -3,7 +3,7 @@
 `quality.results` is what there is to send, and a file under the home says, for each of them, up to which run it knows.
 So nothing is forgotten by a kill or an outage: a message is sent at least once, and twice only where this process dies
 between the answer and the note of it. A run is news where it halts, or where something is not met that was met before;
-what lasts is told again once a day. What is older than a day is news no more.
+what lasts is told again once a day, and once when it is met again. What is older than a day is news no more.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +44,15 @@ FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 300.0
 
 
+class State(StrEnum):
+    """Of what a message tells of."""
+
+    begun = "begun"
+    lasts = "lasts"
+    """It was told of before."""
+    over = "over"
+
+
 class NotSent(Exception):
     """The reason, in one line that names no secret."""
 
@@ -67,17 +77,27 @@ class Known:
 
     until: str = ""
     """When the last run began that was looked at for them."""
-    not_met: frozenset[str] = frozenset()
+    not_met: Mapping[str, str] = field(default_factory=dict)
+    """What is not met, and when the first run of those began that did not meet it."""
     told: str = ""
-    """When the last run began that they were sent."""
+    """When the last run began that they were sent for what is not met."""
 
-    def after(self, run: Judged) -> tuple[Known, bool]:
-        """What they know with ``run``, and whether it is to be sent for that."""
-        lasting = self.not_met - run.met
-        is_news = bool(run.not_met) and (
-            run.halts or not run.not_met <= lasting or _apart(self.told, run.began) >= AGAIN_AFTER
+    def after(self, run: Judged) -> tuple[Known, Message | None]:
+        """What they know with ``run``, and what they are to be sent for it."""
+        lasting = {name: since for name, since in self.not_met.items() if name not in run.met}
+        over = {name: since for name, since in self.not_met.items() if name in run.met}
+        has_begun = run.halts or not run.not_met <= lasting.keys()
+        tells = bool(run.not_met) and (has_begun or _apart(self.told, run.began) >= AGAIN_AFTER)
+        known = Known(
+            run.began,
+            dict.fromkeys(sorted(run.not_met), run.began) | lasting,
+            run.began if tells else self.told,
         )
-        return Known(run.began, lasting | run.not_met, run.began if is_news else self.told), is_news
+        if not tells and not over:
+            return known, None
+        state = State.over if not tells else State.begun if has_begun else State.lasts
+        not_met = run.message["not_met"] if tells else []
+        return known, {**run.message, "state": state, "not_met": not_met, "over": _over(over, run.began)}
 
 
 @dataclass
@@ -100,15 +120,15 @@ class Recipient:
         """When the newest run began that was looked at."""
         return datetime.fromisoformat(max((self.since, *(known.until for known in self.known.values()))))
 
-    def steps(self, runs: Iterable[Judged]) -> list[tuple[Judged, Known, bool]]:
-        """Each of ``runs``, oldest first, that was not looked at yet, what is known after it, and whether it is to be
-        sent."""
+    def steps(self, runs: Iterable[Judged]) -> list[tuple[Judged, Known, Message | None]]:
+        """Each of ``runs``, oldest first, that was not looked at yet, what is known after it, and what is to be sent
+        for it."""
         known, found = dict(self.known), []
         for run in runs:
             before = known.get(run.table_name, self.of(run.table_name))
             if run.began > before.until:
-                known[run.table_name], is_news = before.after(run)
-                found.append((run, known[run.table_name], is_news))
+                known[run.table_name], message = before.after(run)
+                found.append((run, known[run.table_name], message))
         return found
 
 
@@ -133,7 +153,7 @@ class Teller:
             known = kept.get(recipient.name, {})
             recipient.since = known.get("since", utc_now().isoformat())
             recipient.known = {
-                table: Known(each["until"], frozenset(each["not_met"]), each["told"])
+                table: Known(each["until"], _since(each), each["told"])
                 for table, each in known.get("known", {}).items()
             }
         self._save()
@@ -163,13 +183,13 @@ class Teller:
 
     def _send_to(self, recipient: Recipient) -> float | None:
         steps = recipient.steps(judged(self._store, max(utc_now() - NEWS_FOR, recipient.looked_until - LONGEST_RUN)))
-        for number, (run, known, is_news) in enumerate(steps):
-            if is_news:
+        for number, (run, known, message) in enumerate(steps):
+            if message is not None:
                 try:
-                    recipient.send(run.message)
+                    recipient.send(message)
                 except NotSent as reason:
                     if not recipient.failures:
-                        waiting = sum(later for _, _, later in steps[number:])
+                        waiting = sum(later is not None for _, _, later in steps[number:])
                         self._log(f"{recipient.name}: {reason}; {waiting} alarms wait, and it is tried again")
                     recipient.failures += 1
                     return float(min(self._retry_s * 2 ** (recipient.failures - 1), LONGEST_RETRY_S))
@@ -177,7 +197,7 @@ class Teller:
                     self._log(f"{recipient.name}: answers again after {recipient.failures} failures")
                 recipient.failures = 0
             recipient.known[run.table_name] = known
-            if is_news:
+            if message is not None:
                 self._save()
         if steps:
             self._save()
@@ -188,7 +208,7 @@ class Teller:
             each.name: {
                 "since": each.since,
                 "known": {
-                    table: {"until": known.until, "not_met": sorted(known.not_met), "told": known.told}
+                    table: {"until": known.until, "not_met": dict(known.not_met), "told": known.told}
                     for table, known in each.known.items()
                 },
             }
@@ -239,6 +259,20 @@ def _judged(verdicts: list[dict[str, Any]], home: Home) -> Judged:
         halts,
         _message(run, failed, halts, home),
     )
+
+
+def _over(since: Mapping[str, str], now: str) -> list[dict[str, Any]]:
+    """What is met again, in a message."""
+    return [
+        {"expectation": name, "since": began, "lasted_seconds": _apart(began, now).total_seconds()}
+        for name, began in sorted(since.items())
+    ]
+
+
+def _since(kept: Mapping[str, Any]) -> dict[str, str]:
+    """What is not met, of a file; one from before it said since when has a list of names."""
+    not_met = kept["not_met"]
+    return dict(not_met) if isinstance(not_met, dict) else dict.fromkeys(not_met, kept["told"])
 
 
 def _apart(earlier: str, later: str) -> timedelta:

@@ -105,15 +105,16 @@ def over_time(buckets: pl.DataFrame, minutes: int, watermark: datetime | None) -
     }
 
 
-def by_value(values: pl.DataFrame) -> dict[str, Any]:
-    """A bar of conversion for each of the most frequent values, with its sessions; the rest together comes last."""
+def by_value(values: pl.DataFrame, whole: str) -> dict[str, Any]:
+    """A bar of conversion for each of the most frequent values, with how many there are in the column ``whole``; the
+    rest together comes last."""
     shown = pl.concat([values.filter(pl.col("value").is_not_null()).head(MOST_VALUE_BARS), _rest(values)])
     bars: list[dict[str, Any]] = [
         {
-            "value": round(100 * purchased / sessions, 2) if sessions else 0,
-            "label": {"show": True, "position": "right", "formatter": f"{share(purchased, sessions)} of {sessions:,}"},
+            "value": round(100 * purchased / count, 2) if count else 0,
+            "label": {"show": True, "position": "right", "formatter": f"{share(purchased, count)} of {count:,}"},
         }
-        for sessions, purchased in shown.select("sessions", "purchased").iter_rows()
+        for count, purchased in shown.select(whole, "purchased").iter_rows()
     ]
     highest = max((bar["value"] for bar in bars), default=0) or 1
     return {
@@ -136,7 +137,7 @@ def by_value_height(values: pl.DataFrame) -> int:
 
 
 def named(value: str | None) -> str:
-    """A value of a dimension, also the rest's and that of sessions without one."""
+    """A value of a dimension, also the rest's and that of what has none."""
     return OTHER_VALUES if value is None else value or UNKNOWN
 
 

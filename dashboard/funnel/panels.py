@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 import streamlit as st
 
-from dashboard.download import as_csv
 from dashboard.funnel import charts
+from dashboard.funnel.apart import SESSIONS, by_value, differences
 from dashboard.funnel.queries import BANDS, Against, Asked, Compared, Funnel, Grain, Sessions, Totals
 from dashboard.now.panels import freshness, no_data
 from dashboard.ranges import Span
@@ -214,38 +214,7 @@ def _compared(found: Sessions, watermark: datetime | None) -> None:
                 charts.funnel(period.totals.steps), height=FUNNEL_PX, key=key, alt=f"Funnel of sessions: {title}"
             )
             _not_final(period.span, watermark)
-    st.dataframe(
-        differences(found.totals, other.totals),
-        hide_index=True,
-        placeholder="—",
-        column_config={
-            name: st.column_config.NumberColumn(format=_format(name))
-            for name in ("Sessions", "Other sessions", "Share", "Other share", "Of all", "Other of all")
-        }
-        | {
-            name: st.column_config.NumberColumn(f"{name} (points)", format="%+.1f", help="This period less the other")
-            for name in ("Difference", "Difference of all")
-        },
-        alt="Steps of both periods, with the differences in percentage points",
-    )
-
-
-def differences(this: Totals, other: Totals) -> list[dict[str, Any]]:
-    """A row for each step: shares of the step before, and of all, in per cent; differences in points."""
-    found = []
-    pairs = list(zip(this.steps, other.steps, strict=True))
-    for number, ((name, now), (_, then)) in enumerate(pairs):
-        row: dict[str, Any] = {"Step": name, "Sessions": now, "Other sessions": then}
-        (_, now_before), (_, then_before) = pairs[max(0, number - 1)]
-        for label, wholes, difference in (
-            ("Share", (now_before, then_before), "Difference"),
-            ("Of all", (this.sessions, other.sessions), "Difference of all"),
-        ):
-            mine, theirs = (_per_cent(part, whole) for part, whole in zip((now, then), wholes, strict=True))
-            row[label], row[f"Other {label.lower()}"] = mine, theirs
-            row[difference] = None if mine is None or theirs is None else mine - theirs
-        found.append(row)
-    return found
+    differences(found.totals.steps, other.totals.steps, SESSIONS)
 
 
 def _by_value(values: pl.DataFrame, dimension: str) -> None:
@@ -257,84 +226,8 @@ def _by_value(values: pl.DataFrame, dimension: str) -> None:
             "counts those before."
         )
         return
-    by_value(values, dimension, "by_value")
-
-
-def by_value(values: pl.DataFrame, dimension: str, key: str) -> None:
-    """A chart, a table and a file of rows as in `Sessions.by_value`; ``key`` tells them from others on the page."""
     st.text(f"Sessions by {dimension}: the value of their first event that has one")
-    st.echarts_chart(
-        charts.by_value(values),
-        height=charts.by_value_height(values),
-        key=key,
-        alt="Conversion of the most frequent values, with their sessions",
-    )
-    rest = values.filter(pl.col("value").is_null())
-    if not rest.is_empty():
-        st.caption(
-            f"The {len(values) - 1:,} most frequent values (`LAKEHOUSE_FUNNEL_VALUES_CAP`); the "
-            f"{rest['num_values'].item():,} others count together."
-        )
-    rows = _value_rows(values)
-    st.dataframe(
-        rows,
-        hide_index=True,
-        placeholder="—",
-        column_config={
-            "value": st.column_config.TextColumn("Value", pinned=True, width="medium"),
-            "sessions": st.column_config.NumberColumn("Sessions", format="localized"),
-            "viewed": st.column_config.NumberColumn("With a view", format="localized"),
-            "carted": st.column_config.NumberColumn("Then a cart", format="localized"),
-            "purchased": st.column_config.NumberColumn("Then a purchase", format="localized"),
-            "conversion": st.column_config.NumberColumn("Conversion", format="percent"),
-            "view_to_cart": st.column_config.NumberColumn("View to cart", format="percent"),
-            "cart_to_purchase": st.column_config.NumberColumn("Cart to purchase", format="percent"),
-            "minutes_to_purchase": st.column_config.NumberColumn(
-                "Mean time to purchase (min)", format="%.1f", help="From the first view"
-            ),
-            "bought": st.column_config.NumberColumn("With a purchase, in any order", format="localized"),
-            "revenue": st.column_config.NumberColumn("Revenue", format="%,.2f"),
-        },
-        alt="Steps and conversion by value",
-    )
-    st.download_button(
-        "CSV",
-        data=as_csv(rows),
-        key=f"{key}_csv",
-        file_name="funnel-by-value.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        help="The table above",
-    )
-
-
-def _value_rows(values: pl.DataFrame) -> pl.DataFrame:
-    def ratio(part: str, whole: str) -> pl.Expr:
-        return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
-
-    seconds = ratio("seconds_to_purchase", "purchased")
-    return values.select(
-        pl.Series("value", [charts.named(value) for value in values["value"]], dtype=pl.String),
-        "sessions",
-        "viewed",
-        "carted",
-        "purchased",
-        ratio("purchased", "sessions").alias("conversion"),
-        ratio("carted", "viewed").alias("view_to_cart"),
-        ratio("purchased", "carted").alias("cart_to_purchase"),
-        (seconds / 60).alias("minutes_to_purchase"),
-        "bought",
-        "revenue",
-    )
-
-
-def _format(name: str) -> str:
-    return "localized" if name.lower().endswith("sessions") else "%.1f %%"
-
-
-def _per_cent(part: int, whole: int) -> float | None:
-    return 100 * part / whole if whole else None
+    by_value(values, SESSIONS, "by_value")
 
 
 def _between(span: Span) -> str:

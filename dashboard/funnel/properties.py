@@ -15,7 +15,8 @@ import polars as pl
 import streamlit as st
 
 from dashboard.funnel.queries import COUNTS
-from dashboard.lake import ROWS, TableAt, TooMuch, table_at
+from dashboard.funnel.values import ranked
+from dashboard.lake import ROWS, TableAt, TooMuch, of_newest
 from dashboard.ranges import Span, whole
 from gold.session_days import session_days
 from gold.session_funnel import session_funnel
@@ -62,13 +63,27 @@ def read_by_property(
 ) -> ByProperty:
     """``_tell`` is told how far it is, from 0 to 1, and what is read next. Raises LakehouseError where the table is not
     here, and TooMuch where the last day alone has more than ``most_events``."""
-    events = table_at(home, S)
-    files, read = _bounded(events, span, most_events)
     settings = _settings.model_copy(update={"funnel_dimensions": (name,)})
+    return of_newest(
+        home, S, lambda events: _by_property(events, span, name, most_values, settings, _tell, most_events, part_events)
+    )
+
+
+def _by_property(
+    events: TableAt,
+    span: Span,
+    name: str,
+    most_values: int,
+    settings: Settings,
+    tell: Callable[[float, str], None],
+    most_events: int,
+    part_events: int,
+) -> ByProperty:
+    files, read = _bounded(events, span, most_events)
     is_counted = [pl.col(F.dimension) == name, pl.col(F.hour) >= read.start, pl.col(F.hour) < read.end]
     parts, counted = list(_parts(files, part_events)), [_NOTHING]
     for number, (told, rows) in enumerate(parts):
-        _tell(number / len(parts), told)
+        tell(number / len(parts), told)
         days = session_days(rows.select(_needed(name)).collect(engine="streaming"), settings)
         more = session_funnel(days).filter(is_counted).select(F.value, *SUMS)
         counted = [pl.concat([*counted, more]).group_by(F.value).agg(pl.col(SUMS).sum())]
@@ -117,21 +132,7 @@ def _parts(events: TableAt, part_events: int) -> Iterator[tuple[str, pl.LazyFram
 
 
 def _ranked(counted: pl.DataFrame, most: int) -> pl.DataFrame:
-    ranked = (
-        counted.sort([F.sessions, F.value], descending=[True, False])
-        .with_row_index("place", 1)
-        .with_columns(pl.col("place").cast(pl.Int64), pl.lit(1, pl.Int64).alias("num_values"))
-    )
-    rest = ranked.slice(most)
-    top = ranked.head(most)
-    if not rest.is_empty():
-        others = rest.select(
-            pl.lit(most + 1, pl.Int64).alias("place"),
-            pl.lit(None, pl.String).alias(F.value),
-            pl.col("num_values", *SUMS).sum(),
-        )
-        top = pl.concat([top.select(others.columns), others])
-    return top.select("place", F.value, "num_values", *map(str, COUNTS), pl.col(F.revenue).cast(pl.Float64))
+    return ranked(counted, F.sessions, most).with_columns(pl.col(F.revenue).cast(pl.Float64))
 
 
 def _needed(name: str) -> list[str]:

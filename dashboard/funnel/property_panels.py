@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.frame import broken, reader
-from dashboard.funnel import panels
+from dashboard.funnel.apart import SESSIONS, by_value
 from dashboard.funnel.queries import read_bounds, whole_hours
 from dashboard.ranges import Range, Span, resolve
 from dashboard.words import moment
@@ -65,4 +65,5 @@ def _shown(settings: Settings, span: Span, name: str) -> None:
     if found.values.is_empty():
         st.caption("No sessions in this range.")
         return
-    panels.by_value(found.values, name, "by_property")
+    st.text(f"Sessions by {name}: the value of their first event that has one")
+    by_value(found.values, SESSIONS, "by_property")

@@ -97,7 +97,7 @@ _GRAINS: Final = {Grain.HOUR: HOUR_MINUTES, Grain.DAY: 1440, Grain.WEEK: 7 * 144
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person has chosen, beside the range."""
+    """What a person has chosen, beside the range. Users are not shown over time, so that the grain is of sessions."""
 
     grain: Grain = Grain.AUTO
     against: Against = Against.NOTHING
@@ -106,6 +106,15 @@ class Asked:
     dimension: str | None = None
     """None: not told apart."""
     most_values: int = 50
+
+    def other(self, span: Span, unit: timedelta) -> Span | None:
+        """The period that ``span`` is compared with, as long as it and in whole units; None: none, or not said yet."""
+        if self.against is Against.BEFORE:
+            return before(span)
+        if self.against is Against.OTHER and self.other_start is not None:
+            start = whole(Span(self.other_start, self.other_start), unit).start
+            return Span(start, start + span.length)
+        return None
 
 
 @dataclass(frozen=True)
@@ -234,7 +243,7 @@ def minutes_of(grain: Grain, span: Span) -> int:
 
 def _sessions(cursor: Cursor, span: Span, asked: Asked) -> Sessions:
     minutes = minutes_of(asked.grain, span)
-    other = _other(span, asked)
+    other = asked.other(span, timedelta(hours=1))
     return Sessions(
         span,
         _totals(cursor, span),
@@ -244,15 +253,6 @@ def _sessions(cursor: Cursor, span: Span, asked: Asked) -> Sessions:
         None if asked.dimension is None else _by_value(cursor, span, asked.dimension, asked.most_values),
         _other_types(cursor, span),
     )
-
-
-def _other(span: Span, asked: Asked) -> Span | None:
-    if asked.against is Against.BEFORE:
-        return before(span)
-    if asked.against is Against.OTHER and asked.other_start is not None:
-        start = whole_hours(Span(asked.other_start, asked.other_start)).start
-        return Span(start, start + span.length)
-    return None
 
 
 def _within(span: Span) -> dict[str, Any]:

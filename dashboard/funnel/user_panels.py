@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,9 @@ from dashboard.database import TEXT_SHOWN
 from dashboard.download import as_csv
 from dashboard.frame import broken
 from dashboard.funnel import charts
+from dashboard.funnel.apart import USERS, by_value, differences
 from dashboard.funnel.panels import FUNNEL_PX, nothing_in
-from dashboard.funnel.queries import read_bounds
+from dashboard.funnel.queries import Against, Asked, read_bounds
 from dashboard.funnel.stops import Stop, Within
 from dashboard.now.panels import freshness, no_data
 from dashboard.ranges import Range, Span, resolve, whole
@@ -30,7 +32,11 @@ STOPPED: Final = "stopped"
 LISTED: Final = "funnel_users"
 
 
-def users(dsn: str, home: Home, choice: Range, custom: Span | None, within: Within) -> None:
+DAY: Final = timedelta(days=1)
+"""What users are counted by."""
+
+
+def users(dsn: str, home: Home, choice: Range, custom: Span | None, within: Within, asked: Asked) -> None:
     """The whole of the page below its inputs, by user."""
     follow_selection(LISTED)
     bounds = read_bounds(dsn)
@@ -38,29 +44,36 @@ def users(dsn: str, home: Home, choice: Range, custom: Span | None, within: With
     if bounds.extent is None:
         no_data()
         return
-    span = whole(resolve(choice, bounds.extent, custom), timedelta(days=1))
-    found = _read(home, span, within, bounds.pipeline.watermark)
+    span = whole(resolve(choice, bounds.extent, custom), DAY)
+    watermark = bounds.pipeline.watermark
+    found = _read(home, span, within, watermark, asked)
     if found is None:
         return
-    if not sum(found.counts.values()):
+    total = sum(found.counts.values())
+    if not total:
         nothing_in(found.span, bounds.extent, "users")
-        return
-    _left_out(found)
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        _steps(found, within)
-    with right:
-        _time_to_purchase(found)
-    _not_final(found, within, bounds.pipeline.watermark)
-    _who(found)
+    else:
+        _left_out(found)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            _steps(found, within)
+        with right:
+            _time_to_purchase(found)
+        _not_final(found, within, watermark)
+    if asked.against is not Against.NOTHING:
+        _compared(home, found, within, watermark, asked)
+    if asked.dimension is not None and found.by_value is not None and total:
+        _by_value(found.by_value, asked.dimension)
+    if total:
+        _who(found)
 
 
-def _read(home: Home, span: Span, within: Within, watermark: datetime | None) -> Users | None:
+def _read(home: Home, span: Span, within: Within, watermark: datetime | None, asked: Asked) -> Users | None:
     from dashboard.funnel.users import read_users
 
     try:
         with st.status("Reading the days of sessions, of the range and of the window after it …") as status:
-            found = read_users(home, span, within.length, watermark)
+            found = read_users(home, span, within.length, watermark, asked.dimension, asked.most_values)
             status.update(
                 label=f"Read {found.rows:,} days of sessions, of gold.session_days at version {found.version:,}",
                 state="complete",
@@ -89,7 +102,7 @@ def _left_out(found: Users) -> None:
 def _steps(found: Users, within: Within) -> None:
     st.subheader("Steps, in their order", anchor=False)
     st.caption(
-        f"Users who acted on the days from {found.span.start:%Y-%m-%d} to {found.span.last_day:%Y-%m-%d} (UTC) · "
+        f"Users who acted on the days {_days(found.span)} · "
         f"within {within} of their first view · beside a bar: its share of the step before · of all users"
     )
     st.echarts_chart(
@@ -141,6 +154,56 @@ def _not_final(found: Users, within: Within, watermark: datetime | None) -> None
         f":material/hourglass_top: Not final: {found.open:,} users who viewed and did not purchase are still within "
         f"{within} of their first view, for {where}."
     )
+
+
+def _compared(home: Home, found: Users, within: Within, watermark: datetime | None, asked: Asked) -> None:
+    """Beside another period as long as what was read of the range: where days were too much, of the other as well."""
+    st.subheader("Two periods", anchor=False)
+    span = asked.other(found.span, DAY)
+    if span is None:
+        st.info("Say above where the other period begins.", icon=":material/date_range:")
+        return
+    other = _read(home, span, within, watermark, replace(asked, dimension=None))
+    if other is None:
+        return
+    places = st.columns(2, gap="medium")
+    for place, title, key, period in zip(
+        places, ("This period", "The other period"), ("this_users", "other_users"), (found, other), strict=True
+    ):
+        with place:
+            st.markdown(f"**{title}**")
+            st.caption(f"Whole days, {_days(period.span)}")
+            _left_out(period)
+            if not sum(period.counts.values()):
+                st.caption("No users in it.")
+                continue
+            st.echarts_chart(
+                charts.funnel(steps(period.counts)), height=FUNNEL_PX, key=key, alt=f"Funnel of users: {title}"
+            )
+            _not_final(period, within, watermark)
+    differences(steps(found.counts), steps(other.counts), USERS)
+    st.caption(
+        "A user who acted in both periods counts in each, from the first view of each. Both are given the same window "
+        "after their last day, so that a cart or a purchase in it may lie in the other period."
+    )
+
+
+def _by_value(values: pl.DataFrame, dimension: str) -> None:
+    st.subheader("By value", anchor=False)
+    if values.is_empty():
+        st.text(f"No user of this range was counted by {dimension}.")
+        st.caption(
+            "A dimension that is declared is kept of events that come from then on; `lakehouse rebuild` has that of "
+            "those before."
+        )
+        return
+    st.text(f"Users by {dimension}: the value of their first event of the range that has one")
+    st.caption("Each user counts once, also one whose later events have other values.")
+    by_value(values, USERS, "users_by_value")
+
+
+def _days(span: Span) -> str:
+    return f"from {span.start:%Y-%m-%d} to {span.last_day:%Y-%m-%d} (UTC)"
 
 
 def _who(found: Users) -> None:

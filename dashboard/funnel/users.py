@@ -13,7 +13,8 @@ import polars as pl
 import streamlit as st
 
 from dashboard.funnel.stops import Stop
-from dashboard.lake import ROWS, TableAt, TooMuch, table_at
+from dashboard.funnel.values import ranked
+from dashboard.lake import ROWS, TableAt, TooMuch, of_newest
 from dashboard.ranges import Span
 from lakehouse.contracts import SessionDays as D
 from lakehouse.home import Home
@@ -54,6 +55,9 @@ class Users:
     listed: dict[Stop, pl.DataFrame]
     """`USER`, `VIEW`, `CART`, `PURCHASE`, and ``last_time`` (UTC), those who acted last first; at most
     `MOST_LISTED`."""
+    by_value: pl.DataFrame | None
+    """As `dashboard.funnel.apart.by_value` takes them, each user once; empty where nothing was counted by the
+    dimension. None: not asked for."""
 
 
 BANDS: Final = (
@@ -110,6 +114,43 @@ def _first(days: pl.LazyFrame, times: str, users: pl.LazyFrame, since: str, wind
     )
 
 
+def user_values(days: pl.LazyFrame, span: Span, dimension: str) -> pl.LazyFrame:
+    """A row for each user of whom an event of ``span`` was counted by ``dimension``: `USER`, and ``value``, that of the
+    earliest such event that has one; null where none has."""
+    value = pl.col(D.dimensions).struct.field("value")
+    time = pl.col(D.dimensions).struct.field("time")
+    return (
+        days.filter(pl.col(D.date).is_between(span.start.date(), span.last_day))
+        .select(USER, D.dimensions)
+        .explode(D.dimensions)
+        .filter(pl.col(D.dimensions).struct.field("name") == dimension)
+        .select(USER, value.alias("value"), time.alias("time"))
+        .group_by(USER)
+        .agg(pl.col("value").sort_by("time", "value", nulls_last=True).first())
+    )
+
+
+def counted_by_value(users: pl.DataFrame, values: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Of a collected `user_funnel` and of `user_values`: the most frequent values, and the rest together. Users who
+    have no value count as those of an empty one, so that each of ``users`` counts once; no row where nobody was counted
+    by the dimension."""
+    if values.is_empty():
+        users = users.clear()
+    counted = (
+        users.join(values, on=USER, how="left")
+        .group_by(pl.col("value").fill_null(""))
+        .agg(
+            pl.len().cast(pl.Int64).alias("users"),
+            *(pl.col(step).count().cast(pl.Int64).alias(name) for name, step in _STEPS.items()),
+            (pl.col(PURCHASE) - pl.col(VIEW)).dt.total_seconds().sum().alias("seconds_to_purchase"),
+        )
+    )
+    return ranked(counted, "users", most)
+
+
+_STEPS: Final = {"viewed": VIEW, "carted": CART, "purchased": PURCHASE}
+
+
 def stopped(users: pl.DataFrame, stop: Stop) -> pl.DataFrame:
     """Of a collected `user_funnel`, those who came so far and no further; `Stop.NOWHERE`: those who purchased."""
     reached = {Stop.BEFORE_VIEW: None, Stop.AFTER_VIEW: VIEW, Stop.AFTER_CART: CART, Stop.NOWHERE: PURCHASE}
@@ -121,22 +162,46 @@ def stopped(users: pl.DataFrame, stop: Stop) -> pl.DataFrame:
     return users.filter(conditions)
 
 
-@st.cache_data(ttl=SHARED_FOR_S, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=SHARED_FOR_S, max_entries=16, show_spinner=False)
 def read_users(
-    home: Home, span: Span, window: timedelta, _watermark: datetime | None, most_rows: int = MOST_ROWS
+    home: Home,
+    span: Span,
+    window: timedelta,
+    _watermark: datetime | None,
+    dimension: str | None = None,
+    most_values: int = 50,
+    most_rows: int = MOST_ROWS,
 ) -> Users:
-    """``span`` is of whole days (UTC). Raises LakehouseError where the table is not here, and TooMuch where not even
-    the last day of it, with ``window`` after it, has at most ``most_rows``.
+    """``span`` is of whole days (UTC); users are told apart by ``dimension`` where one is given, by the ``most_values``
+    most frequent values.
+
+    Raises LakehouseError where the table is not here, and TooMuch where not even the last day of it, with ``window``
+    after it, has at most ``most_rows``.
 
     The watermark moves all the time: what is remembered is not read again for it, hence its name.
     """
-    whole = table_at(home, D)
+    return of_newest(home, D, lambda whole: _users(whole, span, window, _watermark, dimension, most_values, most_rows))
+
+
+def _users(
+    whole: TableAt,
+    span: Span,
+    window: timedelta,
+    watermark: datetime | None,
+    dimension: str | None,
+    most_values: int,
+    most_rows: int,
+) -> Users:
     files, read, rows_left = _bounded(whole, span, window, most_rows)
     found = user_funnel(files.scan(), read, window).collect(engine="streaming")
+    by_value = None
+    if dimension is not None:
+        values = user_values(files.scan(), read, dimension).collect(engine="streaming")
+        by_value = counted_by_value(found, values, most_values)
     parts = {stop: stopped(found, stop) for stop in Stop}
     bought = parts[Stop.NOWHERE].select((pl.col(PURCHASE) - pl.col(VIEW)).alias("took"))["took"]
     going = pl.col(VIEW).is_not_null() & pl.col(PURCHASE).is_null()
-    still = going if _watermark is None else going & (pl.col(VIEW) + window > _watermark)
+    still = going if watermark is None else going & (pl.col(VIEW) + window > watermark)
     return Users(
         whole.version,
         span,
@@ -151,6 +216,7 @@ def read_users(
             stop: part.sort(["last_time", USER], descending=[True, False]).head(MOST_LISTED).drop("capped")
             for stop, part in parts.items()
         },
+        by_value,
     )
 
 

@@ -43,8 +43,8 @@ def _not_yet(interval_s: float) -> None:
     with st.container(border=True):
         st.markdown(":material/hourglass_empty: **There are events, and no cohorts yet.**")
         st.caption(
-            f"They are made of all users' days together, every {interval_s:g} s (`LAKEHOUSE_COHORTS_INTERVAL_S`), and "
-            "appear here then."
+            "They are made of all users' days together, and appear here once there are some: after some seconds. From "
+            f"then on they are made anew every {interval_s:g} s (`LAKEHOUSE_COHORTS_INTERVAL_S`)."
         )
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard.database import TEXT_SHOWN
 from dashboard.lake import TIMES, TableAt, TooMuch, as_text, table_at
 from dashboard.ranges import Span
-from dashboard.time_travel.moments import Then, check_files, read_then
+from dashboard.time_travel.moments import Then, read_then
 from dashboard.words import shortened
 from lakehouse import event
 from lakehouse.contracts import PIPELINE, FunnelSummary, FunnelWindows, SilverEvents, Table
@@ -75,19 +75,21 @@ def extent_of(home: Home, name: str, version: int) -> Span | None:
 def read_totals(home: Home, name: str, then: Then, now: int, span: Span | None) -> Comparison:
     """Of the table ``name`` then and at the version ``now``. Raises LakehouseError where one is not kept any more."""
     before, after = _both(home, name, then, now, span)
-    return Comparison(totals_of(before, span), totals_of(after, span))
+    with before.reading(), after.reading():
+        return Comparison(totals_of(before, span), totals_of(after, span))
 
 
 @st.cache_data(ttl=600, max_entries=40, show_spinner="Comparing both states, row by row …")
 def read_changes(home: Home, name: str, then: Then, now: int, span: Span | None, most_rows: int = MOST_ROWS) -> Changes:
     """Of the table ``name`` between then and the version ``now``. Raises LakehouseError, and TooMuch."""
-    return changes_between(*_both(home, name, then, now, span), BY_NAME[name], span, most_rows)
+    before, after = _both(home, name, then, now, span)
+    with before.reading(), after.reading():
+        return changes_between(before, after, BY_NAME[name], span, most_rows)
 
 
 def _both(home: Home, name: str, then: Then, now: int, span: Span | None) -> tuple[TableAt, TableAt]:
     table = BY_NAME[name]
-    states = read_then(home, table, then), table_at(home, table, now)
-    return check_files(states[0].within(span)), check_files(states[1].within(span))
+    return read_then(home, table, then).within(span), table_at(home, table, now).within(span)
 
 
 def totals_of(at: TableAt, span: Span | None) -> Totals:

@@ -8,10 +8,11 @@ from typing import Final, TypeAlias
 
 import polars as pl
 
-from dashboard.lake import NotHere, NotKept, TableAt, gone, kept, table_at, table_folder
+from dashboard.lake import TableAt, of_newest, table_at, table_folder
 from dashboard.words import moment
 from lakehouse.contracts import SNAPSHOTS, GoldSnapshots, Snapshot, Table
 from lakehouse.home import Home
+from lakehouse.kept import NotHere, NotKept, kept, not_kept
 from lakehouse.maintenance.log import Log
 
 _G = GoldSnapshots
@@ -78,20 +79,27 @@ def resolve(home: Home, table: type[Table], when: When, keep_days: int) -> Then:
     """Raises NotHere, NotKept."""
     if isinstance(when, AtEndOf):
         return _end_of(home, table, when, keep_days)
-    folder = table_folder(home, table)
-    log = Log(folder)
+    try:
+        return _committed(home, table, when)
+    except FileNotFoundError:  # the log was cleaned up while it was looked at
+        raise not_kept(home, table, when.version if isinstance(when, AtVersion) else None) from None
+
+
+def _committed(home: Home, table: type[Table], when: AtVersion | AtMoment) -> Then:
+    log = Log(table_folder(home, table))
     commits = log.commits()
     if not commits:
-        raise gone(folder, table, None)
+        raise not_kept(home, table, None)
     if isinstance(when, AtVersion):
         version: int | None = when.version
         if when.version not in commits or when.version < log.oldest():
-            raise gone(folder, table, when.version)
+            raise not_kept(home, table, when.version)
     else:
         version = log.version_before(when.moment + _INSTANT)
         if version is None or version < log.oldest():
             raise NotKept(
-                f"{table.name}: {moment(when.moment)} UTC is before what is kept of it; of its versions {kept(folder)}"
+                f"{table.name}: {moment(when.moment)} UTC is before what is kept of it; of its versions "
+                f"{kept(home, table)}"
             )
     found = int(version or 0)
     return Then(
@@ -104,17 +112,6 @@ def read_then(home: Home, table: type[Table], then: Then) -> TableAt:
     if isinstance(then.when, AtEndOf):
         return _copies(home, table, then.when.day, then.version)
     return table_at(home, table, then.version)
-
-
-def check_files(at: TableAt) -> TableAt:
-    """As it is, where all its files are there. Raises NotKept where VACUUM has removed some of them."""
-    missing = next((path for path in at.paths() if not path.exists()), None)
-    if missing is not None:
-        raise NotKept(
-            f"{at.table.name}: the files of version {at.version} were removed when its time was over "
-            f"(LAKEHOUSE_TIME_TRAVEL_HOURS); choose a newer one"
-        )
-    return at
 
 
 def _end_of(home: Home, table: type[Table], when: AtEndOf, keep_days: int) -> Then:
@@ -137,7 +134,8 @@ def _end_of(home: Home, table: type[Table], when: AtEndOf, keep_days: int) -> Th
 
 def _names(home: Home, table: type[Table]) -> pl.DataFrame:
     """Of each day of windows its copies, by the day at whose end they were taken."""
-    return table_at(home, _G).scan().filter(pl.col(_G.table_name) == table.name).collect()
+    of_table = pl.col(_G.table_name) == table.name
+    return of_newest(home, _G, lambda at: at.scan().filter(of_table).collect())
 
 
 def _days(names: pl.DataFrame, keep_days: int) -> tuple[date, date] | None:

@@ -50,7 +50,8 @@ def _query(table: type[Table], source: str, span: Span | None, *conditions: str)
     selected = _TOTALS.get(table)
     grouped = " GROUP BY event_type" if selected is not None else ""
     if selected is None:
-        sums = [f"sum({column}) AS {column}" for column in _SUMMED if str(column) in names and TIMES.get(table)]
+        counts_events = table in TIMES and {str(column) for column in _SUMMED} <= names
+        sums = [f"sum({column}) AS {column}" for column in _SUMMED if counts_events]
         selected = ", ".join(["count(*) AS num_rows", *sums])
     where = " AND ".join([*conditions, *_within(table, span)])
     return f"SELECT {selected} FROM {source}{f' WHERE {where}' if where else ''}{grouped}"  # noqa: S608

@@ -10,7 +10,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard.database import TEXT_SHOWN
-from dashboard.lake import ROWS, as_text, table_at
+from dashboard.lake import ROWS, TableAt, as_text, of_newest
 from dashboard.ranges import Span, bucket_minutes
 from lakehouse.contracts import SilverQuarantine as Q
 from lakehouse.home import Home
@@ -47,7 +47,10 @@ class Refused:
 @st.cache_data(ttl=SHARED_FOR_S, max_entries=4, show_spinner="Reading what was refused …")
 def read_refused(home: Home, most_rows: int = MOST_ROWS) -> Refused:
     """Raises LakehouseError where the table is not here."""
-    whole = table_at(home, Q)
+    return of_newest(home, Q, lambda whole: _refused(whole, most_rows))
+
+
+def _refused(whole: TableAt, most_rows: int) -> Refused:
     newest_first = [f"max.{Q.kafka_timestamp}"] if f"max.{Q.kafka_timestamp}" in whole.files.columns else []
     files = whole.files.sort(f"partition.{Q.ingest_date}", *newest_first, descending=True)
     before = pl.col(ROWS).cum_sum() - pl.col(ROWS)

@@ -36,10 +36,16 @@ def body(settings: Settings) -> None:
         help="Sessions go through the steps on one day; users within a window, over their sessions",
     )
     if By(by or By.SESSION) is By.SESSION:
-        panel(settings, by_session, choice, custom, _asked(settings))
+        with _inputs():
+            grain = _grain()
+            asked = _asked(settings, grain)
+        panel(settings, by_session, choice, custom, asked)
         _by_any_property(settings, choice, custom)
     else:
-        panel(settings, user_panels.users, Home(settings.home), choice, custom, _window())
+        with _inputs():
+            within = _window()
+            asked = _asked(settings)
+        panel(settings, user_panels.users, Home(settings.home), choice, custom, within, asked)
 
 
 def by_session(dsn: str, choice: Range, custom: Span | None, asked: Asked) -> None:
@@ -77,60 +83,68 @@ def _window() -> Within:
     return Within(chosen or Within.DAY)
 
 
-def _asked(settings: Settings) -> Asked:
-    """How it is to be shown, kept in the page's address."""
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        grain = st.segmented_control(
-            "A bar is",
-            list(Grain),
-            default=Grain.AUTO,
+def _grain() -> Grain:
+    chosen = st.segmented_control(
+        "A bar is",
+        list(Grain),
+        default=Grain.AUTO,
+        required=True,
+        key="grain",
+        bind="query-params",
+        help="Of sessions over time; weeks begin on Mondays, days at midnight, UTC",
+    )
+    return Grain(chosen or Grain.AUTO)
+
+
+def _asked(settings: Settings, grain: Grain = Grain.AUTO) -> Asked:
+    """What it is compared with and told apart by, kept in the page's address; both count alike."""
+    against = Against(
+        st.segmented_control(
+            "Compare with",
+            list(Against),
+            default=Against.NOTHING,
             required=True,
-            key="grain",
+            key="against",
             bind="query-params",
-            help="Of sessions over time; weeks begin on Mondays, days at midnight, UTC",
+            help="Another period is as long as the range: sessions by whole hours, users by whole days (UTC)",
         )
-        against = Against(
-            st.segmented_control(
-                "Compare with",
-                list(Against),
-                default=Against.NOTHING,
-                required=True,
-                key="against",
-                bind="query-params",
-                help="Another period is as long as the range",
-            )
-            or Against.NOTHING
-        )
-        other = None
-        if against is Against.OTHER:
-            other = st.datetime_input(
-                "It begins (UTC)",
-                value=None,
-                min_value=EARLIEST,
-                max_value=LATEST,
-                step=timedelta(hours=1),
-                key="other_from",
-                bind="query-params",
-                width=240,
-            )
-        dimension = st.selectbox(
-            "Tell apart by",
-            settings.funnel_dimensions,
-            index=None,
-            placeholder="Nothing",
-            key="dimension",
+        or Against.NOTHING
+    )
+    other = None
+    if against is Against.OTHER:
+        other = st.datetime_input(
+            "It begins (UTC)",
+            value=None,
+            min_value=EARLIEST,
+            max_value=LATEST,
+            step=timedelta(hours=1),
+            key="other_from",
             bind="query-params",
-            disabled=not settings.funnel_dimensions,
-            help="Dimensions are declared by LAKEHOUSE_FUNNEL_DIMENSIONS",
             width=240,
         )
+    dimension = st.selectbox(
+        "Tell apart by",
+        settings.funnel_dimensions,
+        index=None,
+        placeholder="Nothing",
+        key="dimension",
+        bind="query-params",
+        disabled=not settings.funnel_dimensions,
+        help="Dimensions are declared by LAKEHOUSE_FUNNEL_DIMENSIONS; sessions and users count by the value of their "
+        "first event that has one",
+        width=240,
+    )
     return Asked(
-        Grain(grain or Grain.AUTO),
+        grain,
         against,
         None if other is None else other.replace(tzinfo=UTC),
         dimension,
         settings.funnel_values_cap,
     )
+
+
+def _inputs() -> st.delta_generator.DeltaGenerator:
+    return st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
 
 
 page("Funnel", body)

@@ -12,8 +12,9 @@ from dashboard_tables import Open, Tables
 from page_words import rows, said
 from streamlit.testing.v1 import AppTest
 
+from dashboard.funnel.apart import SESSIONS, difference_rows
 from dashboard.funnel.charts import MOST_VALUE_BARS, OPEN_OPACITY, by_value, funnel, over_time
-from dashboard.funnel.panels import differences, drop_off
+from dashboard.funnel.panels import drop_off
 from dashboard.funnel.properties import ByProperty, read_by_property
 from dashboard.funnel.queries import MOST_BARS, Grain, Totals, minutes_of
 from dashboard.lake import TooMuch
@@ -213,7 +214,7 @@ def test_bars_say_their_share_of_the_step_before_and_of_all() -> None:
 
 
 def test_steps_that_nobody_came_to_have_no_share() -> None:
-    found = differences(totals(5, 0, 0, 0), totals(0, 0, 0, 0))
+    found = difference_rows(totals(5, 0, 0, 0).steps, totals(0, 0, 0, 0).steps, SESSIONS)
 
     assert [row["Difference"] for row in found] == [None, None, None, None]
     assert "0 of 0 with a view (—) stopped there" in drop_off(totals(5, 0, 0, 0))
@@ -250,7 +251,7 @@ def test_values_without_a_bar_of_their_own_are_added_to_the_last_one() -> None:
         [*named, (99, None, 5, 100, 10)], ["place", "value", "num_values", "sessions", "purchased"], orient="row"
     )
 
-    options = by_value(values)
+    options = by_value(values, "sessions")
 
     assert options["yAxis"]["data"][-2:] == [f"v{MOST_VALUE_BARS - 1}", "other values"]
     assert options["series"][0]["data"][-1]["label"]["formatter"] == "10.0 % of 120"
@@ -307,6 +308,67 @@ def test_users_within_the_window_and_who_left_a_cart(open_page: Open, lake: Lake
     assert NASTY not in "\n".join(str(part.value) for part in [*page.markdown, *page.caption])
 
 
+def test_users_of_the_period_before_stand_beside_those_of_this_one(open_page: Open, lake: Lake) -> None:
+    lake.bring(
+        message("view", at("02 10:00"), user="cid"),
+        message("add_to_cart", at("02 10:05"), user="cid"),
+        message("view", at("01 10:00"), user="dan"),
+    )
+
+    page = open_page("funnel", by="Users", against="The period before")
+
+    assert not page.exception
+    assert "Whole days, from 2026-05-01 to 2026-05-02 (UTC)" in said(page)
+    found = rows(page, "Difference")
+    assert [(row["Step"], row["Users"], row["Other users"]) for row in found] == [
+        ("All users", 3, 2),
+        ("View", 3, 2),
+        ("Add to cart", 2, 1),
+        ("Purchase", 1, 0),
+    ]
+    assert [row["Difference of all"] for row in found] == pytest.approx([0, 0, 100 / 6, 100 / 3])
+
+
+def test_another_period_of_users_begins_on_a_day_and_may_have_nobody(open_page: Open, lake: Lake) -> None:
+    assert lake.offset == 6
+    asks = open_page("funnel", by="Users", against="Another period")
+    assert "Say above where the other period begins" in said(asks)
+
+    page = open_page("funnel", by="Users", against="Another period", other_from="2026-04-01T15:00")
+
+    assert not page.exception
+    assert "Whole days, from 2026-04-01 to 2026-04-02 (UTC)" in said(page)
+    assert "No users in it" in said(page)
+
+
+def test_users_are_told_apart_by_the_first_value_of_each_and_values_stay_text(open_page: Open, lake: Lake) -> None:
+    lake.bring(
+        message("view", at("04 10:20"), user="cid", category=NASTY),
+        message("add_to_cart", at("04 10:21"), user="cid", category="shoes"),
+        message("view", at("04 10:22"), user="dan", category="shoes"),
+    )
+
+    page = open_page("funnel", by="Users", dimension="category")
+
+    assert not page.exception
+    assert "Users by category: the value of their first event of the range that has one" in said(page)
+    found = [(row["value"], row["users"], row["carted"], row["purchased"]) for row in rows(page, "view_to_cart")]
+    assert found == [("unknown", 3, 2, 1), (NASTY, 1, 1, 0), ("shoes", 1, 0, 0)]
+    assert NASTY not in "\n".join(str(part.value) for part in [*page.markdown, *page.caption])
+
+
+def test_a_dimension_that_no_user_was_counted_by_says_why(
+    open_page: Open, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lake.offset == 6
+    monkeypatch.setenv("LAKEHOUSE_FUNNEL_DIMENSIONS", "campaign")
+
+    page = open_page("funnel", by="Users", dimension="campaign")
+
+    assert not page.exception
+    assert "No user of this range was counted by campaign" in said(page)
+
+
 def test_a_bar_chooses_the_users_in_it(open_page: Open, lake: Lake) -> None:
     assert lake.offset == 6
     assert listed(open_page("funnel", by="Users", stopped="View, no cart")) == ["bob"]
@@ -336,7 +398,7 @@ def test_tables_that_are_not_on_this_machine_are_said(open_page: Open, tables: T
 
     assert not page.exception
     assert "Users cannot be counted here" in said(page)
-    assert "gold.session_days is not under" in said(page)
+    assert "gold.session_days: is not under" in said(page)
 
 
 @pytest.mark.usefixtures("tables")

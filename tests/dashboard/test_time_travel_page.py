@@ -12,12 +12,21 @@ from deltalake import DeltaTable
 from page_words import rows, said
 from streamlit.testing.v1 import AppTest
 
-from dashboard.lake import NotKept, TooMuch, table_at
+from dashboard.lake import TooMuch, table_at
 from dashboard.ranges import Span
 from dashboard.time_travel.comparison import changes_between, totals_of
 from dashboard.time_travel.history import read_history
-from lakehouse.contracts import SNAPSHOTS, BronzeEvents, FunnelSummary, FunnelWindows, SilverEvents, Table
+from lakehouse.contracts import (
+    SNAPSHOTS,
+    BronzeEvents,
+    FunnelSummary,
+    FunnelWindows,
+    SessionFunnel,
+    SilverEvents,
+    Table,
+)
 from lakehouse.home import Home
+from lakehouse.kept import NotKept
 from lakehouse.maintenance.snapshots import DailySnapshots
 from lakehouse.settings import Settings
 from lakehouse.store import TableStore
@@ -67,7 +76,7 @@ def test_a_home_without_tables_is_said_and_a_table_that_comes_is_shown(
 
     Home(tmp_path).make()
     page.run()
-    assert "gold.funnel_windows is not under" in said(page)
+    assert "gold.funnel_windows: is not under" in said(page)
     lake = Lake(Home(tmp_path), settings)
     lake.bring(message("view", at("04 10:01")))
     page.run()
@@ -124,6 +133,7 @@ def test_the_whole_range_has_the_late_event_too(open_page: Open, lake: Lake) -> 
         ("gold.funnel_summary", [2, 2, 2, 0, 0], [3, 5, 3, 1, 1]),
         ("silver.events", [2, 2, 2, 0, 0], [5, 5, 3, 1, 1]),
         ("gold.user_days", [2, 2, 2, 0, 0], [3, 5, 3, 1, 1]),
+        ("gold.session_days", [2, 2, 2, 0, 0], [3, 5, 3, 1, 1]),
     ],
 )
 def test_each_table_that_counts_events_has_its_funnel(
@@ -133,6 +143,20 @@ def test_each_table_that_counts_events_has_its_funnel(
     page = open_page("time_travel", table=table, as_of="Version", version="1")
     assert not page.exception
     assert (totals(page, "Then"), totals(page, "Now")) == (then, now)
+
+
+def test_hours_of_sessions_are_those_of_the_range(open_page: Open, lake: Lake) -> None:
+    assert lake.offset == 6
+    newest = totals_of(table_at(lake.home, SessionFunnel), None).rows
+    early = {"range": "Custom", "from": "2026-05-02T00:00", "until": "2026-05-03T00:00"}
+    page = open_page("time_travel", table="gold.session_funnel", as_of="Version", version="1", **early)
+    assert not page.exception
+    assert totals(page, "Then") == [0]
+    assert 0 < totals(page, "Now")[0] < newest
+    assert (
+        "SELECT count(*) AS num_rows FROM gold.session_funnel VERSION AS OF 1 WHERE hour >= "
+        "TIMESTAMP '2026-05-02 00:00:00' AND hour < TIMESTAMP '2026-05-03 00:00:00'"
+    ) in said(page)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dashboard.funnel.stops import Stop, Within
 from dashboard.funnel.user_panels import steps
-from dashboard.funnel.users import CART, PURCHASE, VIEW, read_users, stopped, user_funnel
+from dashboard.funnel.users import (
+    CART,
+    PURCHASE,
+    VIEW,
+    counted_by_value,
+    read_users,
+    stopped,
+    user_funnel,
+    user_values,
+)
 from dashboard.lake import TooMuch
 from dashboard.ranges import Span
 from gold.session_days import session_days
@@ -34,8 +46,9 @@ def days(*first_and_last: str) -> Span:
     return Span(first, last + timedelta(days=1))
 
 
-def users(span: Span, window: timedelta = Within.DAY.length, **acts: str) -> pl.DataFrame:
-    """``ann="s1 v04T10:00 c04T10:05"``: what a user did, in the session named before it; without a name in none."""
+def session_days_of(acts: dict[str, str]) -> pl.LazyFrame:
+    """``ann="s1 v04T10:00@NL c04T10:05"``: what a user did, in the session named before it; without a name in none; and
+    with what value of ``country``."""
     rows: list[dict[str, Any]] = []
     for user, words in acts.items():
         session = None
@@ -43,11 +56,23 @@ def users(span: Span, window: timedelta = Within.DAY.length, **acts: str) -> pl.
             if "T" not in word:
                 session = word
                 continue
-            row = {"user_id": user, "session_id": session, "event_type": KINDS[word[0]], "event_time": at(word[1:])}
-            rows.append(row)
+            act, _, country = word.partition("@")
+            row = {"user_id": user, "session_id": session, "event_type": KINDS[act[0]], "event_time": at(act[1:])}
+            rows.append(row | ({"properties": json.dumps({"country": country})} if country else {}))
     events = pl.DataFrame(rows, schema=pl.DataFrame(empty(SilverEvents)).schema)
-    settings = Settings(funnel_dimensions=(), funnel_steps_cap=2)
-    return user_funnel(session_days(events, settings).lazy(), span, window).collect().sort("user_id")
+    return session_days(events, Settings(funnel_dimensions=("country",), funnel_steps_cap=2)).lazy()
+
+
+def users(span: Span, window: timedelta = Within.DAY.length, **acts: str) -> pl.DataFrame:
+    """The funnel of those who did ``acts``."""
+    return user_funnel(session_days_of(acts), span, window).collect().sort("user_id")
+
+
+def by_value(span: Span, dimension: str = "country", most: int = 9, **acts: str) -> pl.DataFrame:
+    """Of those who did ``acts``."""
+    days = session_days_of(acts)
+    found = user_funnel(days, span, Within.DAY.length).collect()
+    return counted_by_value(found, user_values(days, span, dimension).collect(), most)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +119,77 @@ def test_users_of_whom_not_all_steps_are_kept_are_told() -> None:
     assert found.select("user_id", CART, "capped").rows() == [("ann", None, True), ("bob", at("04T09:01"), False)]
 
 
+VALUES = ("value", "users", "viewed", "carted", "purchased")
+
+
+@pytest.mark.parametrize(
+    ("acts", "value"),
+    [
+        pytest.param("v04T10:00@NL c04T10:05@DE", "NL", id="the first event's"),
+        pytest.param("v04T10:00 c04T10:05@DE", "DE", id="the first event's that has one"),
+        pytest.param("s1 v04T12:00@NL s2 s04T10:00@DE", "DE", id="over sessions, of any type"),
+        pytest.param("s1 v04T10:00@NL s2 s04T10:00@DE", "DE", id="the least of two at one time"),
+        pytest.param("v03T10:00@NL c04T10:05@DE", "DE", id="of the range, and none before it"),
+        pytest.param("v04T10:00 c05T10:00@DE", "", id="none of the window after it"),
+        pytest.param("v04T10:00", "", id="without any"),
+    ],
+)
+def test_a_user_of_several_values_counts_by_the_first_of_the_range(acts: str, value: str) -> None:
+    assert by_value(days("04"), ann=acts)["value"].to_list() == [value]
+
+
+def test_each_value_has_its_steps_and_each_user_counts_once() -> None:
+    found = by_value(
+        days("04"),
+        ann="v04T10:00@NL c04T10:05@NL p04T10:30@DE",
+        bob="v04T10:00@NL",
+        cid="v04T10:00@DE c04T11:00@DE",
+        eve="s04T10:00",
+    )
+
+    assert found.select(VALUES).rows() == [("NL", 2, 2, 1, 1), ("", 1, 0, 0, 0), ("DE", 1, 1, 1, 0)]
+    assert found.filter(pl.col("value") == "NL")["seconds_to_purchase"].to_list() == [1800]
+    assert found["users"].sum() == 4
+
+
+def test_values_beyond_the_most_frequent_are_counted_together() -> None:
+    found = by_value(days("04"), most=1, a="v04T10:00@NL", b="v04T10:00@NL", c="v04T10:00@DE", d="v04T10:00@FR")
+
+    assert found.select("place", "num_values", *VALUES).rows() == [
+        (1, 1, "NL", 2, 2, 0, 0),
+        (2, 2, None, 2, 2, 0, 0),
+    ]
+
+
+def test_a_dimension_that_nobody_was_counted_by_has_no_values() -> None:
+    assert by_value(days("04"), "device", ann="v04T10:00@NL").is_empty()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("abcdefg"),
+        st.lists(st.tuples(st.sampled_from("vcps"), st.integers(2, 6), st.sampled_from(["", "@NL", "@DE", "@FR"]))),
+        min_size=1,
+    ),
+    st.integers(1, 3),
+)
+def test_all_values_together_are_all_users(acts: dict[str, list[tuple[str, int, str]]], most: int) -> None:
+    words = {
+        user: " ".join(f"{kind}0{day}T10:{number:02}{of}" for number, (kind, day, of) in enumerate(each))
+        for user, each in acts.items()
+    }
+    span = days("03", "05")
+    everyone = users(span, **words)
+    found = by_value(span, most=most, **words)
+
+    assert found.is_empty() == everyone.is_empty()
+    assert found.height <= most + 1
+    assert found.select(pl.col(VALUES[1:]).sum()).row(0) == (
+        everyone.height,
+        *(everyone[step].count() for step in (VIEW, CART, PURCHASE)),
+    )
+
+
 @pytest.fixture
 def lake(settings: Settings, tmp_path: Path) -> Lake:
     """Of 3, 4 and 5 May: ann buys over midnight, bob leaves a cart, and cid only views."""
@@ -119,6 +215,14 @@ def test_the_days_of_the_window_are_read_and_users_are_listed(lake: Lake) -> Non
     assert found.listed[Stop.AFTER_CART].select("user_id", VIEW, CART).rows() == [
         ("bob", at("04T10:00"), at("04T11:00"))
     ]
+    assert found.by_value is None
+
+
+def test_users_by_a_declared_dimension_are_read_with_them(lake: Lake) -> None:
+    found = read_users(lake.home, days("03", "04"), Within.DAY.length, at("05T01:00"), "category", 5)
+
+    assert found.by_value is not None
+    assert found.by_value.select(VALUES).rows() == [("", 3, 3, 2, 1)]
 
 
 def test_what_is_too_much_to_be_read_is_left_out_by_whole_days_and_said(lake: Lake) -> None:

@@ -22,6 +22,7 @@ from lakehouse.contracts import Cohorts, Table, UserDays
 from lakehouse.endpoints import Endpoints
 from lakehouse.frames import empty, to_arrow
 from lakehouse.home import Home
+from lakehouse.runner import Runner
 from lakehouse.settings import Settings
 from lakehouse.stages import Context
 from lakehouse.store import TableStore
@@ -57,13 +58,18 @@ class Shop:
         rows = pl.DataFrame([day(*each) for each in days], schema=pl.DataFrame(empty(UserDays)).schema)
         self.store.append(UserDays, to_arrow(rows), Commit("user_days", 0, version, source_version=version))
 
-    def take(self, engine: str = "delta-rs", spark: SparkSession = NO_SPARK) -> None:
-        """A new stage takes what is there."""
+    def open(self, engine: str = "delta-rs", spark: SparkSession = NO_SPARK) -> CohortsStage:
+        """A new stage."""
         settings = self.settings.model_copy(update={"commit_engine": engine})
         store = TableStore(self.home, settings, spark)
         nowhere = Endpoints("", "", "", "", "", "")
         self.stage = CohortsStage(Context(settings, self.home, nowhere, spark, store, print, self.limit))
         self.stage.open()
+        return self.stage
+
+    def take(self, engine: str = "delta-rs", spark: SparkSession = NO_SPARK) -> None:
+        """A new stage takes what is there."""
+        self.open(engine, spark)
         while self.stage.has_work():
             self.stage.run()
 
@@ -128,6 +134,27 @@ def test_each_part_of_the_users_is_a_turn_and_what_comes_meanwhile_waits_for_the
     assert going_on == [True, True, False]
     assert (shop.users("day"), stage.position) == ({("03-10", 0): 2}, began)
     assert stage.has_work()
+
+
+def test_the_first_days_are_counted_at_once_and_the_next_when_the_interval_is_over(shop: Shop) -> None:
+    time = 1_000.0
+    runner = Runner([shop.open()], 0.0, lambda: None, print, clock=lambda: time)
+
+    def rounds() -> dict[tuple[str, int], int]:
+        while runner.round():
+            pass
+        return shop.users("day")
+
+    assert rounds() == {}  # the table is there before its first days
+    assert shop.stage.position == shop.store.version(UserDays)
+    shop.bring(("ann", "10"))
+    assert rounds() == {("03-10", 0): 1}
+
+    shop.bring(("bob", "10"))
+    time += shop.settings.cohorts_interval_s - 1
+    assert rounds() == {("03-10", 0): 1}
+    time += 2
+    assert rounds() == {("03-10", 0): 2}
 
 
 def test_days_that_change_no_cell_are_taken_too_and_nothing_new_is_no_work(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -54,6 +55,16 @@ class Room:
         self.measured, self.now = measured, self.now + after
         return [firing.name for firing in self.watch.look().firing]
 
+    @property
+    def states(self) -> list[str]:
+        """Of the messages that were sent."""
+        return [message["state"] for message in self.sent]
+
+    def shown_over(self) -> list[str]:
+        """What a page shows to be over, at the time of the last look."""
+        found = current(self.home, self.now)
+        return [] if found is None else [str(over) for over in found.just_over]
+
 
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
@@ -104,11 +115,97 @@ def test_a_rule_fires_once_is_told_once_a_day_and_is_over_when_it_was_met_for_a_
     assert message["since"] == NOON.isoformat()
 
     room.look(70, timedelta(days=1))
-    assert len(room.sent) == 2
-
     assert room.look(30, timedelta(minutes=6)) == []
     assert room.look(70) == ["Behind"]
-    assert len(room.sent) == 3
+    assert room.states == ["begun", "lasts", "over", "begun"]
+
+
+def test_that_a_rule_is_over_is_told_once_and_shown_for_an_hour(room: Room) -> None:
+    room.look(61)
+    room.look(75, timedelta(minutes=2))
+    assert room.look(30, timedelta(minutes=5)) == []
+    room.look(30, timedelta(minutes=1))
+
+    assert room.states == ["begun", "over"]
+    assert room.sent[1] == {
+        "alert": "Behind",
+        "state": "over",
+        "said": "seconds of lag: 75, above 60",
+        "since": "2025-03-01T12:00:00+00:00",
+        "until": "2025-03-01T12:02:00+00:00",
+        "lasted_seconds": 120.0,
+        "home": str(room.home.root),
+    }
+    shown = "Behind · seconds of lag: 75, above 60 · over since 2025-03-01 12:02:00 UTC, after 0:02:00"
+    assert room.shown_over() == [shown]
+    room.look(30, timedelta(minutes=59))
+    assert room.shown_over() == [shown]
+    room.look(30, timedelta(minutes=1))
+    assert room.shown_over() == []
+
+
+def test_a_rule_that_fires_again_is_not_shown_as_over(room: Room) -> None:
+    room.look(61)
+    room.look(30, timedelta(minutes=5))
+    assert room.look(61, timedelta(minutes=1)) == ["Behind"]
+    assert room.shown_over() == []
+    room.look(30, timedelta(minutes=5))
+    assert [shown.split(" · ")[-1] for shown in room.shown_over()] == [
+        "over since 2025-03-01 12:06:00 UTC, after 0:00:00"
+    ]
+
+
+def test_a_rule_that_is_taken_away_is_over(room: Room) -> None:
+    room.look(61)
+    room.home.alert_rules.unlink()
+    room.look(None, timedelta(seconds=15))
+    assert room.states == ["begun", "over"]
+
+
+def test_whoever_was_away_when_it_was_over_is_told_later_after_a_restart_too(room: Room) -> None:
+    room.look(61)
+    room.away = True
+    room.look(30, timedelta(minutes=5))
+    room.look(30, timedelta(hours=2))
+    assert room.states == ["begun"]
+
+    restarted = Room(room.home, now=room.now)
+    assert restarted.look(30) == []
+    restarted.look(30, timedelta(hours=1))
+    assert restarted.states == ["over"]
+
+
+def test_whoever_was_away_all_the_while_is_told_what_was_before_what_is(room: Room) -> None:
+    room.away = True
+    room.look(61)
+    room.look(30, timedelta(minutes=5))
+    room.away = False
+    room.look(90, timedelta(minutes=1))
+    assert [(message["state"], message["said"]) for message in room.sent] == [
+        ("over", "seconds of lag: 61, above 60"),
+        ("begun", "seconds of lag: 90, above 60"),
+    ]
+
+
+def test_what_is_over_for_a_day_is_told_no_more(room: Room) -> None:
+    room.look(61)
+    room.away = True
+    room.look(30, timedelta(minutes=5))
+    room.away = False
+    room.look(30, timedelta(days=1, seconds=1))
+    assert room.states == ["begun"]
+    kept = Alerts.load(room.home)
+    assert kept is not None
+    assert kept.over == ()
+
+
+def test_what_was_noted_before_endings_were_is_read(room: Room) -> None:
+    room.look(61)
+    kept = json.loads(room.home.alerts.read_text())
+    del kept["over"]
+    room.home.alerts.write_text(json.dumps(kept))
+    assert room.look(61, timedelta(minutes=1)) == ["Behind"]
+    assert room.states == ["begun"]
 
 
 def test_what_was_found_counts_as_long_as_somebody_looks(room: Room) -> None:

@@ -15,7 +15,9 @@ from quality.balances import (
     funnelled,
     placed,
     received,
+    scores_counted,
 )
+from quality.score_days import Group
 
 T0 = {"T/0": 4}
 
@@ -139,3 +141,31 @@ def test_a_user_who_is_in_no_cohort_is_found_by_unit(spark: SparkSession) -> Non
     found = {balance.name: (balance.left_value, balance.right_value) for balance in first_seen(days, cells)}
 
     assert found == {"user_days → cohorts: by day": (2, 2), "user_days → cohorts: by week": (2, 1)}
+
+
+RISK, SAFE = Group("3", 18, True), Group("3", 2, False)
+
+
+@pytest.mark.parametrize(
+    ("counted", "users", "groups"),
+    [
+        pytest.param({RISK: 2, SAFE: 5}, (7, 7), 0, id="as scored"),
+        pytest.param({RISK: 1, SAFE: 5}, (7, 6), 1, id="one is not counted"),
+        pytest.param({RISK: 1, SAFE: 6}, (7, 7), 2, id="one is counted in another group"),
+        pytest.param({RISK: 2, SAFE: 5, Group("2", 2, False): 1}, (7, 8), 1, id="one of a model that went is left"),
+        pytest.param({}, (7, 0), 2, id="nothing is counted"),
+    ],
+)
+def test_the_scores_days_count_each_user_as_scored(
+    counted: dict[Group, int], users: tuple[int, int], groups: int
+) -> None:
+    both, differ = scores_counted({RISK: 2, SAFE: 5}, counted)
+
+    assert (both.left_value, both.right_value) == users
+    assert (differ.left_value, differ.right_value) == (groups, 0)
+
+
+def test_the_group_that_differs_most_is_named() -> None:
+    _, differ = scores_counted({RISK: 2, SAFE: 1_005}, {RISK: 1, SAFE: 5})
+
+    assert differ.note == "model 3, probability from 0.10, not at risk: 1,005 scored, 5 counted"

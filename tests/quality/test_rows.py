@@ -107,7 +107,9 @@ def test_versions_that_are_not_kept_are_told_in_one_line(lake: Lake) -> None:
     three_batches(lake)
     reader = TableReader(lake.home, BronzeEvents)
     (lake.home.table(BronzeEvents.name) / "_delta_log" / f"{1:020}.json").unlink()
-    with pytest.raises(LakehouseError, match=r"bronze\.user_events: version 1 is not kept any more.* from 2 to 3 are"):
+    with pytest.raises(
+        LakehouseError, match=r"bronze\.user_events: version 1 is not kept any more.* from 2 .* to 3 .* are"
+    ):
         reader.new_rows(1, 3, ["offset"])
 
 
@@ -117,7 +119,7 @@ def test_files_that_were_vacuumed_are_told_in_one_line(lake: Lake) -> None:
     for version in reader.versions(1, 1):
         for file in version.files:
             file.unlink()
-    with pytest.raises(LakehouseError, match=r"silver\.events: version 1 is not kept any more, or not there") as error:
+    with pytest.raises(LakehouseError, match=r"silver\.events: the files of version 1 were removed") as error:
         reader.new_rows(1, 2, ["offset"])
     assert "\n" not in str(error.value)
 

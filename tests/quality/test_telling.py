@@ -150,7 +150,60 @@ def test_an_alarm_that_lasts_is_told_of_once_a_day_and_again_where_it_comes_back
     look(5, 1, types=Severity.alarm)
     look(6, -22.5, types=Severity.alarm)  # a day later
 
-    assert runs(hook.received) == [f"silver.events@{version}-{version}" for version in (0, 2, 4, 6)]
+    assert [(message["run_id"], message["state"]) for message in hook.received] == [
+        ("silver.events@0-0", "begun"),
+        ("silver.events@2-2", "begun"),
+        ("silver.events@3-3", "over"),
+        ("silver.events@4-4", "begun"),
+        ("silver.events@6-6", "lasts"),
+    ]
+
+
+def test_what_is_met_again_is_told_once_with_how_long_it_was_not(gatekeeper: Gatekeeper, hook: Hook) -> None:
+    sender, now = teller(gatekeeper, [], webhook(hook)), utc_now()
+    record(gatekeeper, 0, 0, now, types=Severity.alarm, shares=Severity.alarm)
+    sender.send_all()
+    hook.received.clear()
+
+    hook.status = 503
+    record(gatekeeper, 1, 1, now + timedelta(seconds=90), met="types", shares=Severity.alarm)
+    record(gatekeeper, 2, 2, now + timedelta(seconds=95), met="types", shares=Severity.alarm)
+    sender.send_all()
+    hook.status = 200
+    restarted = teller(gatekeeper, [], webhook(hook))
+    restarted.send_all()
+    restarted.send_all()
+
+    (message,) = hook.received
+    assert (message["state"], message["table"], message["not_met"]) == ("over", "silver.events", [])
+    assert message["over"] == [{"expectation": "types", "since": now.isoformat(), "lasted_seconds": 90.0}]
+
+
+def test_one_message_tells_what_begins_and_what_is_over(gatekeeper: Gatekeeper, hook: Hook) -> None:
+    sender, now = teller(gatekeeper, [], webhook(hook)), utc_now()
+    record(gatekeeper, 0, 0, now, types=Severity.alarm)
+    record(gatekeeper, 1, 1, now + timedelta(seconds=30), met="types", shares=Severity.alarm)
+    sender.send_all()
+
+    assert hook.received[1]["state"] == "begun"
+    assert [each["expectation"] for each in hook.received[1]["not_met"]] == ["shares"]
+    assert [each["expectation"] for each in hook.received[1]["over"]] == ["types"]
+
+
+def test_what_was_noted_by_names_alone_is_read(gatekeeper: Gatekeeper, hook: Hook) -> None:
+    sender, now = teller(gatekeeper, [], webhook(hook)), utc_now()
+    record(gatekeeper, 0, 0, now, types=Severity.alarm)
+    sender.send_all()
+    file = gatekeeper.store.home.quality / "sent.json"
+    kept = json.loads(file.read_text())
+    known = kept["webhook"]["known"]["silver.events"]
+    known["not_met"] = list(known["not_met"])
+    file.write_text(json.dumps(kept))
+
+    record(gatekeeper, 1, 1, now + timedelta(minutes=1), met="types")
+    teller(gatekeeper, [], webhook(hook)).send_all()
+
+    assert hook.received[1]["over"][0]["since"] == now.isoformat()
 
 
 def test_what_was_before_it_was_named_or_is_a_day_old_is_no_news(gatekeeper: Gatekeeper, hook: Hook) -> None:
