@@ -15,14 +15,16 @@ import typer
 
 from benchmarks import backlog as backlog_benchmark
 from benchmarks import backlog_topic, machine
+from benchmarks import costs as costs_benchmark
 from benchmarks import detection as detection_benchmark
 from benchmarks import footprint as footprint_benchmark
 from benchmarks import freshness as freshness_benchmark
 from benchmarks import growth as growth_benchmark
 from benchmarks import pages as pages_benchmark
+from benchmarks import scale as scale_plan
 from benchmarks import scoring as scoring_benchmark
 from benchmarks import validation as validation_benchmark
-from benchmarks.report import write
+from benchmarks.report import documents_of, write
 from benchmarks.results import save
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import load_settings
@@ -49,6 +51,8 @@ DocsOption = Annotated[Path, typer.Option("--docs", metavar="FOLDER", help="Wher
 RESULTS = Path(".benchmarks/results")
 WORK = Path(".benchmarks/work")
 DOCS = Path("docs")
+RATE = 1_000_000.0
+"""Events/s that docs/scale.md plans for."""
 
 
 @app.callback()
@@ -284,6 +288,54 @@ def pages(
     _measure("pages", measure, options, quick, results, work)
 
 
+@app.command()
+def costs(
+    only: Annotated[str, typer.Option(metavar="ENGINE", help="Only where delta-rs, or spark, commits.")] = "",
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """What an event costs in each stage by the size of its batch, in bytes, and what Postgres takes alone.
+
+    Examples:
+
+      python -m benchmarks costs
+      python -m benchmarks costs --only delta-rs
+    """
+    options = costs_benchmark.QUICK if quick else costs_benchmark.Options()
+    if only:
+        options = replace(options, parts=(only,))
+    _measure("costs", costs_benchmark.measure, options, quick, results, work)
+
+
+@app.command()
+def scale(
+    rate: Annotated[float, typer.Option(min=1, metavar="N", help="Events/s to plan for.")] = RATE,
+    page: Annotated[
+        Path | None, typer.Option("--write", metavar="FILE", help="Put the tables into this page, between its marks.")
+    ] = None,
+    results: ResultsOption = RESULTS,
+    docs: DocsOption = DOCS,
+) -> None:
+    """Print what a rate takes of each part, computed from the results that are there; it measures nothing.
+
+    Of a benchmark the newer of its result and what the report has is taken. docs/scale.md says what is measured, what
+    is assumed, and where the design would have to change.
+
+    Examples:
+
+      python -m benchmarks scale
+      python -m benchmarks scale --rate 50000
+      python -m benchmarks scale --write docs/scale.md
+    """
+    documents = documents_of(results, docs)
+    if page is None:
+        typer.echo(scale_plan.render(documents, rate, load_settings()))
+        return
+    scale_plan.write(documents, rate, load_settings(), page)
+    _say(f"scale: {page}")
+
+
 @app.command("all")
 def everything(
     quick: QuickOption = False,
@@ -327,12 +379,18 @@ def report(
 ) -> None:
     """Make benchmarks.md, benchmarks.json and benchmarks.svg of the results; a part without a new one is kept.
 
+    Where scale.md is beside them, its tables are computed anew.
+
     Examples:
 
       python -m benchmarks report
     """
     for path in write(results, docs):
         _say(f"report: {path}")
+    documents, page = documents_of(results, docs), docs / "scale.md"
+    if page.is_file() and "costs" in documents:
+        scale_plan.write(documents, RATE, load_settings(), page)
+        _say(f"report: {page}")
 
 
 def _measure(name: str, measure: Callable[..., Any], options: Any, quick: bool, folder: Path, work: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 from scipy.stats import theilslopes
 
 
@@ -67,6 +68,30 @@ class Slope:
     def is_flat(self) -> bool:
         """Whether no slope lies within the interval."""
         return self.low <= 0.0 <= self.high
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a batch costs: so much whatever is in it, and so much for each event."""
+
+    fixed_s: float
+    per_event_s: float
+
+    def seconds(self, events: float) -> float:
+        return self.fixed_s + self.per_event_s * events
+
+
+def fit_cost(events: Sequence[float], seconds: Sequence[float]) -> Cost:
+    """The line through the batches that is least wrong in proportion, so that small batches count as much as large
+    ones; neither part is below zero. Of a single size all is per event. Raises ValueError where there is no batch."""
+    x, y = np.asarray(events, dtype=float), np.asarray(seconds, dtype=float)
+    if not len(x):
+        raise ValueError("a cost needs one batch at least")
+    if x.min() == x.max():
+        return Cost(0.0, float(np.median(y) / x[0]))
+    weights = 1 / np.maximum(y, 1e-4)
+    (fixed, per_event), _ = nnls(np.column_stack([weights, weights * x]), weights * y)
+    return Cost(float(fixed), float(per_event))
 
 
 def fit_slope(x: Sequence[float], y: Sequence[float]) -> Slope | None:

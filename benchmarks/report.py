@@ -9,7 +9,7 @@ from typing import Any, Final
 from benchmarks import markdown as md
 from benchmarks.plot import plot
 from benchmarks.results import FORMAT
-from benchmarks.sections import backlog, detection, footprint, freshness, growth, pages, scoring, validation
+from benchmarks.sections import backlog, costs, detection, footprint, freshness, growth, pages, scoring, validation
 from lakehouse.errors import LakehouseError
 
 Document = dict[str, Any]
@@ -24,6 +24,7 @@ SECTIONS: Final = {
     "validation": validation.section,
     "pages": pages.section,
     "footprint": footprint.section,
+    "costs": costs.section,
 }
 """In the report's order."""
 
@@ -34,15 +35,24 @@ def write(results: Path, docs: Path) -> list[Path]:
     What ``docs`` has of benchmarks that ``results`` lacks is kept. Raises LakehouseError where there is nothing.
     """
     target = docs / "benchmarks.json"
-    documents = gather([target, *(results / f"{name}.json" for name in SECTIONS)])
-    if not documents:
-        raise LakehouseError(f"there are no results under {results}; `python -m benchmarks all` makes them")
+    documents = documents_of(results, docs)
     docs.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps({"format": FORMAT, "benchmarks": documents}, indent=1) + "\n")
     page, picture = docs / "benchmarks.md", docs / "benchmarks.svg"
     has_plot = plot(documents, picture)
     page.write_text(render(documents, picture.name if has_plot else None))
     return [target, page, *([picture] if has_plot else [])]
+
+
+def documents_of(results: Path, docs: Path) -> dict[str, Document]:
+    """What was measured last: the results of ``results``, and for the others what the report under ``docs`` has.
+
+    Raises LakehouseError where there is nothing.
+    """
+    documents = gather([docs / "benchmarks.json", *(results / f"{name}.json" for name in SECTIONS)])
+    if not documents:
+        raise LakehouseError(f"there are no results under {results}; `python -m benchmarks all` makes them")
+    return documents
 
 
 def gather(files: list[Path]) -> dict[str, Document]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.measure import fit_slope, percentiles, repeated
+from benchmarks.measure import fit_cost, fit_slope, percentiles, repeated
 from benchmarks.probes import Probe, recovered_after_s
 
 
@@ -72,3 +72,17 @@ def test_a_stack_has_recovered_when_ten_seconds_of_probes_are_as_quick_as_before
 
 def test_a_stack_that_stays_slow_has_not_recovered() -> None:
     assert recovered_after_s([probe(100.0 + s, 9.0) for s in range(60)], "raw_events", 100.0, normal_s=2.5) is None
+
+
+def test_a_cost_is_parted_into_that_of_a_batch_and_that_of_an_event() -> None:
+    found = fit_cost([100, 1_000, 100_000], [0.101, 0.11, 1.1])
+
+    assert (found.fixed_s, found.per_event_s) == (pytest.approx(0.1), pytest.approx(1e-5))
+    assert found.seconds(50_000) == pytest.approx(0.6)
+
+
+def test_no_part_of_a_cost_is_below_zero() -> None:
+    falling, one_size = fit_cost([10, 1_000], [0.2, 0.1]), fit_cost([100, 100, 100], [1.0, 2.0, 9.0])
+
+    assert falling.per_event_s == 0.0 < falling.fixed_s
+    assert (one_size.fixed_s, one_size.per_event_s) == (0.0, 0.02)

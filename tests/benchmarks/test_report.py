@@ -80,6 +80,15 @@ def test_a_page_that_takes_longer_than_it_may_is_counted(documents: dict[str, An
     assert "2.00 s at most, newer data 1.00 s: so it was on 2 and 1 of 2 pages." in page
 
 
+def test_what_an_event_costs_is_said_by_stage_and_by_engine(documents: dict[str, Any]) -> None:
+    page = report.render({"costs": documents["costs"]})
+
+    assert "| `silver` | 60 ms | 1.05 s | 50 ms | 10.0 µs |" in page
+    assert "### spark commits" in page
+    assert "| `silver` | 510 ms | 1.50 s | 500 ms | 10.0 µs |" in page
+    assert "| rows of `funnel_summary` that are there | 60,000 |" in page
+
+
 def test_memory_over_its_budget_stands_out(documents: dict[str, Any]) -> None:
     assert "**over**" not in report.render(documents)
 
@@ -118,6 +127,7 @@ def test_new_results_replace_those_of_before_and_others_are_kept(tmp_path: Path,
         "validation",
         "pages",
         "footprint",
+        "costs",
     ]
     assert written["freshness"]["seconds"] == 4321.0
     assert written["backlog"] == documents["backlog"]
