@@ -16,7 +16,7 @@ import psutil
 
 from lakehouse.embedded.jars import locked
 from lakehouse.embedded.java import find_java
-from lakehouse.settings import Settings
+from lakehouse.settings import SECRET, Settings
 
 PACKAGES = ("pyspark", "delta-spark", "deltalake", "confluent-kafka", "kafka-python", "pyarrow", "polars", "psycopg2")
 DISTRIBUTIONS = {"psycopg2": "psycopg2-binary"}
@@ -82,15 +82,17 @@ def _versions() -> dict[str, str]:
 
 
 def _changed(settings: Settings) -> dict[str, str]:
-    of_the_place = {
+    of_the_place = SECRET | {
         "home",
         "cache",
         "java_home",
         "maven_repository",
         "kafka_bootstrap",
-        "postgres_dsn",
+        "kafka_username",
+        "kafka_ca_file",
         "model_file",
-        "api_key",
+        "dashboard_login_file",
+        "dashboard_users",
     }
     return {
         name: str(getattr(settings, name))

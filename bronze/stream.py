@@ -16,6 +16,7 @@ from lakehouse.contracts import BronzeEvents
 from lakehouse.errors import EngineLost, LakehouseError, Unavailable
 from lakehouse.faultpoints import reach
 from lakehouse.frames import Frame
+from lakehouse.kafka_security import KafkaSecurity
 from lakehouse.stages import Context, Stage, utc_now
 from lakehouse.streams import QueryStage
 from lakehouse.topic import ensure_topic
@@ -55,7 +56,7 @@ class BronzeStage(QueryStage):
             bootstrap, settings = self.context.endpoints.kafka, self.context.settings
             for difference in ensure_topic(bootstrap, settings):
                 self.context.log(difference)
-            self._watch = TopicWatch(bootstrap, settings.topic)
+            self._watch = TopicWatch(bootstrap, settings.topic, KafkaSecurity.of(settings))
         return self._watch
 
     def _follow(self, source_id: str) -> None:
@@ -120,6 +121,7 @@ class BronzeStage(QueryStage):
         return (
             self.context.spark.readStream.format("kafka")
             .option("kafka.bootstrap.servers", self.context.endpoints.kafka)
+            .options(**KafkaSecurity.of(self.context.settings).spark())
             .option("subscribe", self.context.settings.topic)
             .option("startingOffsets", starting)
             .option("includeHeaders", "true")

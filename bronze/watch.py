@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 from confluent_kafka.admin import AdminClient
 
 from lakehouse.errors import Unavailable
+from lakehouse.kafka_security import PLAIN_TEXT, KafkaSecurity
 
 TIMEOUT_S = 5.0
 
@@ -18,13 +19,13 @@ class TopicWatch:
     Each method raises Unavailable where the broker does not answer or has no such topic.
     """
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, security: KafkaSecurity = PLAIN_TEXT) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
-        self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": "lakehouse-watch", "enable.auto.commit": False, "log_level": 0}
-        )
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._security = security
+        client = {"bootstrap.servers": bootstrap, "log_level": 0, **security.librdkafka()}
+        self._consumer = Consumer({**client, "group.id": "lakehouse-watch", "enable.auto.commit": False})
+        self._admin = AdminClient(client)
 
     def topic_id(self) -> str:
         """Kafka's UUID of the topic, as ``lakehouse.topic.topic_id`` gives it; 1 ms."""
@@ -61,6 +62,7 @@ class TopicWatch:
                 f"Kafka at {self._bootstrap} has no topic {self._topic} any more; `lakehouse produce` makes it, and it "
                 "is then read from its beginning"
             )
+        perhaps = "" if self._security == PLAIN_TEXT else ", or it refuses the user, password or certificates given"
         return Unavailable(
-            f"Kafka at {self._bootstrap} does not answer ({reason.str()}); events wait there until it does"
+            f"Kafka at {self._bootstrap} does not answer ({reason.str()}){perhaps}; events wait there until it does"
         )

@@ -2,7 +2,18 @@
 
 import streamlit as st
 
+from dashboard import login
+from dashboard.frame import broken
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import load_settings
+
 st.set_page_config(page_title="Interaction lakehouse", page_icon="🌊", layout="wide")
+try:
+    settings = load_settings()
+except LakehouseError as error:
+    broken("The settings cannot be read.", error)
+    st.stop()
+login.required(settings)
 # Not "pages": a folder of that name beside this file Streamlit takes for its own kind of pages, until this has run.
 st.navigation(
     [
@@ -17,3 +28,4 @@ st.navigation(
     ],
     position="top",
 ).run()
+login.farewell(settings)

@@ -12,7 +12,7 @@ import msgspec
 import streamlit as st
 
 from lakehouse.answers import detail_of, in_words
-from lakehouse.doors import api_key
+from lakehouse.doors import own_key
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.home import Home
@@ -104,7 +104,7 @@ def _door(settings: Settings) -> tuple[str, str | None]:
     address = Endpoints.load(Home(settings.home)).api
     if not address:
         raise Unavailable(f"the stack under {settings.home} runs without the API; `lakehouse up` starts it with it")
-    return address, api_key(settings)
+    return address, own_key(settings)
 
 
 def _ask(address: str, key: str | None, kind: type[T], method: str, path: str, **options: Any) -> T:

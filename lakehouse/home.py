@@ -8,6 +8,8 @@ home/
   run/                          lock, sockets, endpoints and pids of a run
   alerts.toml                   rules of alerts, where somebody has written some
   secrets.json                  passwords made at first start, readable by the owner only
+  service.key                   by which the stack's own services ask the API; likewise
+  api-keys.json                 the keys of others, as hashes
 """
 
 from __future__ import annotations
@@ -106,6 +108,15 @@ class Home:
     @property
     def secrets(self) -> Path:
         return self.root / "secrets.json"
+
+    @property
+    def service_key(self) -> Path:
+        return self.root / "service.key"
+
+    @property
+    def api_keys(self) -> Path:
+        """What is kept of the API's keys; see `lakehouse.api_keys`."""
+        return self.root / "api-keys.json"
 
     @property
     def socket(self) -> Path:

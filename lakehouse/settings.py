@@ -2,7 +2,8 @@
 
 Sources, strongest first: command-line options, environment variables (``LAKEHOUSE_`` and the name in
 capitals), a ``.env`` file in the working directory, and the file that ``LAKEHOUSE_CONFIG`` names
-(``.toml``, ``.yaml`` or ``.yml``; default: ``lakehouse.toml`` in the working directory, if there).
+(``.toml``, ``.yaml`` or ``.yml``; default: ``lakehouse.toml`` in the working directory, if there). A secret may also
+lie in a file that ``LAKEHOUSE_<NAME>_FILE`` names.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -51,10 +53,15 @@ def check_dimension(name: str) -> None:
         raise ValueError(f"{name} is no dimension; of the columns {', '.join(DIMENSION_COLUMNS)} are")
 
 
-SECRET = frozenset({"api_key", "quality_webhook"})
-"""Settings that no message shows."""
+SECRET = frozenset({"api_key", "kafka_password", "postgres_dsn", "quality_webhook"})
+"""Settings that no message shows, and that a file may hold (see `SECRET_FILES`)."""
+
+SECRET_FILES = {f"LAKEHOUSE_{name.upper()}_FILE": name for name in SECRET}
+"""The variable that names a file with the secret, as containers are given theirs, and the setting that it is of."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+KafkaProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
 
 
 class Settings(BaseSettings):
@@ -71,6 +78,19 @@ class Settings(BaseSettings):
         None, description="HOST:PORT of a Kafka of your own; without it a broker is run under the home."
     )
     kafka_port: Port = Field(19092, description="Port of the embedded broker; 0 picks a free one.")
+    kafka_security_protocol: KafkaProtocol = Field(
+        "PLAINTEXT", description="How a Kafka of your own is spoken to; docs/security.md."
+    )
+    kafka_sasl_mechanism: SaslMechanism = Field(
+        "SCRAM-SHA-512", description="How the password is proved where the protocol begins with SASL."
+    )
+    kafka_username: str | None = Field(None, min_length=1, description="User of Kafka, where the protocol is SASL.")
+    kafka_password: SecretStr | None = Field(
+        None, min_length=1, description="That user's password; better in the file LAKEHOUSE_KAFKA_PASSWORD_FILE."
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that Kafka's must be signed by; default: those the machine trusts."
+    )
     topic: str = Field("user_events", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Topic of the events.")
     topic_partitions: int = Field(4, ge=1, le=1000, description="Partitions, when the topic is made.")
     topic_retention_hours: int = Field(168, ge=1, description="How long Kafka keeps an event.")
@@ -78,6 +98,7 @@ class Settings(BaseSettings):
     # Postgres
     postgres_dsn: str | None = Field(
         None,
+        repr=False,
         description="postgresql:// address of a server of your own, as an owner who may create roles; "
         "without it PostgreSQL is run under the home.",
     )
@@ -94,7 +115,13 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         None,
         min_length=8,
-        description="Key that callers of the API must send; needed where bind_address is other than loopback.",
+        description="A key that opens all of the API; where bind_address is other than loopback, this or "
+        "`lakehouse api-key create` is needed.",
+    )
+    api_requests_per_minute: int = Field(
+        6_000,
+        ge=0,
+        description="Requests that one key, or one address without a key, may make of the API; 0: no limit.",
     )
     api_max_body_mb: int = Field(8, ge=1, description="Largest body, in MB, that the API takes.")
     api_max_batch_rows: int = Field(50_000, ge=1, description="Most rows of one batch that the API scores.")
@@ -102,11 +129,23 @@ class Settings(BaseSettings):
         None, description="File of the churn model that the API serves; default: the champion under the home."
     )
     dashboard_refresh_s: float = Field(15.0, ge=1, description="Seconds between two refreshes of a panel.")
+    dashboard_login_file: Path | None = Field(
+        None, description="TOML file with [auth], as Streamlit has it: people log in by OpenID Connect."
+    )
+    dashboard_users: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Who may come in after the login, comma-separated: e-mail addresses, or @domain; needed for it.",
+    )
+    dashboard_guarded: bool = Field(
+        False,
+        description="Says that something else (a proxy with a login, a port published on loopback only) decides who "
+        "reaches the dashboard and the Data Docs.",
+    )
 
     # Spark
     spark_master: str = Field("local[2]", description="Spark master; local[N] runs it in the writer's process.")
     spark_driver_memory: str = Field("1g", pattern=r"^[1-9][0-9]*[mg]$", description="Heap of the Spark driver.")
-    spark_conf: dict[str, str] = Field({}, description="Further Spark settings, as a JSON object.")
+    spark_conf: dict[str, str] = Field({}, repr=False, description="Further Spark settings, as a JSON object.")
     java_home: Path | None = Field(None, description="A Java 17 or 21; default: JAVA_HOME, PATH, the bundled one.")
     cache: Path | None = Field(None, description="Folder of jars and first champions; default: in the user's cache.")
     maven_repository: str | None = Field(None, description="Root of a Maven mirror, default: Maven Central.")
@@ -204,7 +243,10 @@ class Settings(BaseSettings):
         (), description="Tables, comma-separated, that the layers after them read only as far as they were judged."
     )
     quality_webhook: str | None = Field(
-        None, pattern=r"^https?://", description="URL that is sent each alarm and halt, and when it is over, as JSON."
+        None,
+        pattern=r"^https?://",
+        repr=False,
+        description="URL that is sent each alarm and halt, and when it is over, as JSON.",
     )
     quality_command: str | None = Field(
         None,
@@ -267,7 +309,7 @@ class Settings(BaseSettings):
 
     _config_file: ClassVar[Path | None] = None
 
-    @field_validator("event_types", "quality_gates", "funnel_dimensions", mode="before")
+    @field_validator("event_types", "quality_gates", "funnel_dimensions", "dashboard_users", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -295,6 +337,34 @@ class Settings(BaseSettings):
         if value is not None:
             faultpoints.parse(value)
         return value
+
+    @field_validator("kafka_ca_file", "dashboard_login_file")
+    @classmethod
+    def _a_file_that_is_there(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        file = value.expanduser().resolve()  # children run in other folders
+        if not file.is_file():
+            raise ValueError("there is no such file")
+        return file
+
+    @field_validator("kafka_ca_file")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=str(value))
+            except OSError:  # ssl's own errors are some of these
+                raise ValueError("the file holds no certificates in PEM, or cannot be read") from None
+        return value
+
+    @field_validator("dashboard_users")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not re.fullmatch(r"[^@\s]*@[^@\s]+", each):
+                raise ValueError(f"{each} is neither an e-mail address nor @domain")
+        return tuple(each.lower() for each in value)
 
     @field_validator("quality_command")
     @classmethod
@@ -327,6 +397,41 @@ class Settings(BaseSettings):
         if 1440 % value:
             raise ValueError("must divide a day: 1, 2, 5, 10, 15, 20, 30, 60 … minutes")
         return value
+
+    @model_validator(mode="after")
+    def _kafka_can_be_spoken_to(self) -> Settings:
+        protocol, names = self.kafka_security_protocol, ("kafka_username", "kafka_password")
+        if protocol != "PLAINTEXT" and self.kafka_bootstrap is None:
+            raise ValueError(
+                f"kafka_security_protocol={protocol} is for a Kafka of your own, and kafka_bootstrap names none; the "
+                "one under the home listens on loopback only"
+            )
+        given = [name for name in names if getattr(self, name) is not None]
+        if protocol.startswith("SASL") and len(given) < len(names):
+            missing = next(name for name in names if name not in given)
+            raise ValueError(f"kafka_security_protocol={protocol} needs {missing}; set LAKEHOUSE_{missing.upper()}")
+        if not protocol.startswith("SASL") and given:
+            raise ValueError(f"{given[0]} is of no use with kafka_security_protocol={protocol}; set that to SASL_SSL")
+        if protocol == "SASL_PLAINTEXT" and self.kafka_sasl_mechanism == "PLAIN":
+            raise ValueError(
+                "kafka_sasl_mechanism=PLAIN with SASL_PLAINTEXT would send the password as it is to whoever listens; "
+                "use SCRAM-SHA-512, or SASL_SSL"
+            )
+        if not protocol.endswith("SSL") and self.kafka_ca_file is not None:
+            raise ValueError(
+                f"kafka_ca_file is of no use with kafka_security_protocol={protocol}, which has no TLS; set that to "
+                "SASL_SSL or SSL"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_login_lets_somebody_in(self) -> Settings:
+        if self.dashboard_login_file is not None and not self.dashboard_users:
+            raise ValueError(
+                "dashboard_login_file without dashboard_users would let in whoever has an account with the provider; "
+                "name who may, as ann@example.com or @example.com"
+            )
+        return self
 
     @model_validator(mode="after")
     def _gates_have_a_validator(self) -> Settings:
@@ -379,22 +484,43 @@ def load_settings(**overrides: Any) -> Settings:
         raise LakehouseError(f"LAKEHOUSE_CONFIG={named}: there is no such file")
     if named and file.suffix not in {".toml", ".yaml", ".yml"}:
         raise LakehouseError(f"LAKEHOUSE_CONFIG={named}: the name must end in .toml, .yaml or .yml")
-    unknown = sorted(
-        name
-        for name in os.environ
-        if name.startswith("LAKEHOUSE_")
-        and name != "LAKEHOUSE_CONFIG"
-        and name.removeprefix("LAKEHOUSE_").lower() not in Settings.model_fields
-    )
+    known = {"LAKEHOUSE_CONFIG", *(f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields), *SECRET_FILES}
+    unknown = sorted(name for name in os.environ if name.startswith("LAKEHOUSE_") and name not in known)
     if unknown:
         raise LakehouseError(f"{unknown[0]}: no such setting; docs/settings.md lists them all")
     Settings._config_file = file if file.is_file() else None
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return Settings(**{**_secrets_in_files(), **given})
     except ValidationError as error:
         raise LakehouseError(_explain(error)) from None
     except (ValueError, yaml.YAMLError) as error:  # no TOML or YAML in the file, or no JSON in a variable
         raise LakehouseError(f"the settings could not be read: {error}") from None
+
+
+def _secrets_in_files() -> dict[str, str]:
+    """Values of the settings whose secret the environment puts in a file; an end of line there is not part of it.
+
+    Raises LakehouseError where a file cannot be read, is empty, or the setting has a value of its own besides.
+    """
+    found = {}
+    for variable, name in SECRET_FILES.items():
+        file = os.environ.get(variable)
+        if not file:
+            continue
+        if os.environ.get(f"LAKEHOUSE_{name.upper()}"):
+            raise LakehouseError(f"{variable} and LAKEHOUSE_{name.upper()} are both set; leave one of them out")
+        try:
+            value = Path(file).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise LakehouseError(
+                f"{variable}={file}: the file cannot be read ({reason}); it must hold {name}"
+            ) from None
+        if not value:
+            raise LakehouseError(f"{variable}={file}: the file is empty; it must hold {name}")
+        found[name] = value
+    return found
 
 
 def _explain(error: ValidationError) -> str:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from lakehouse.settings import Settings
 
+SECRET_NAMES = r"(?i)secret|password|token|access[.]?key|jaas"  # noqa: S105 (a pattern)
+"""Names of options whose values are kept out of process lists and of what Spark prints: Spark's own pattern, and the
+line with which Kafka is told its password."""
+
 ALWAYS: Mapping[str, str] = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
+    "spark.redaction.regex": SECRET_NAMES,
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Each column expression would otherwise look up its place in the Python source: 0.7 s for a batch of silver.
@@ -72,9 +80,40 @@ def build_session(settings: Settings, jars: Sequence[Path], java_home: Path) -> 
         "spark.sql.warehouse.dir": str(settings.home / "spark-warehouse"),
         **settings.spark_conf,
     }
+    hidden = {name: value for name, value in options.items() if re.search(SECRET_NAMES, name)}
     for name, value in options.items():
-        builder = builder.config(name, value)
-    return builder.getOrCreate()
+        if name not in hidden:
+            builder = builder.config(name, value)
+    with _told_by_a_file(settings.home / "run" / f"spark-{os.getpid()}.properties", hidden):
+        return builder.getOrCreate()
+
+
+@contextmanager
+def _told_by_a_file(path: Path, options: Mapping[str, str]) -> Iterator[None]:
+    """Starts the JVM with ``options`` from a file that only its owner may read, and that is gone once the JVM has read
+    it: what the builder is told stands in the JVM's command line, which everyone on the machine may read."""
+    if not options:
+        yield
+        return
+    before = os.environ.get("PYSPARK_SUBMIT_ARGS")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.writelines(f"{_property(name)}={_property(value)}\n" for name, value in options.items())
+        arguments = f"--load-spark-defaults --properties-file {shlex.quote(str(path))} {before or 'pyspark-shell'}"
+        os.environ["PYSPARK_SUBMIT_ARGS"] = arguments
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.environ.pop("PYSPARK_SUBMIT_ARGS", None)
+        if before is not None:
+            os.environ["PYSPARK_SUBMIT_ARGS"] = before
+
+
+def _property(text: str) -> str:
+    """``text`` as Java reads it from a file of properties."""
+    return re.sub(r"[\\\s:=#!]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def engine_runs(spark: SparkSession) -> bool:

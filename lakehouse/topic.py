@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lakehouse.errors import LakehouseError, Unavailable
+from lakehouse.kafka_security import PLAIN_TEXT, KafkaSecurity
 from lakehouse.settings import Settings
 
 CONNECT_TIMEOUT_S = 5.0
@@ -43,7 +44,7 @@ def ensure_topic(bootstrap: str, settings: Settings) -> list[str]:
     from kafka.errors import TopicAlreadyExistsError
 
     wanted = topic_config(settings)
-    with _admin(bootstrap) as admin:
+    with _admin(bootstrap, KafkaSecurity.of(settings)) as admin:
         if _describe(admin, settings.topic) is None:
             topic = {"num_partitions": settings.topic_partitions, "configs": wanted}
             try:
@@ -55,23 +56,23 @@ def ensure_topic(bootstrap: str, settings: Settings) -> list[str]:
         return _differences(admin, settings, wanted)
 
 
-def topic_id(bootstrap: str, topic: str) -> str:
+def topic_id(bootstrap: str, topic: str, security: KafkaSecurity = PLAIN_TEXT) -> str:
     """Kafka's UUID of ``topic`` as text: a topic deleted and made anew has another one.
 
     Raises LakehouseError where no broker answers or the topic is not there.
     """
-    with _admin(bootstrap) as admin:
+    with _admin(bootstrap, security) as admin:
         return str(_existing(admin, bootstrap, topic)["topic_id"])
 
 
-def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
+def end_offsets(bootstrap: str, topic: str, security: KafkaSecurity = PLAIN_TEXT) -> dict[int, int]:
     """Per partition, the offset that the next message will get. Raises as ``topic_id`` does."""
-    return _offsets(bootstrap, topic, "LATEST")
+    return _offsets(bootstrap, topic, security, "LATEST")
 
 
-def beginning_offsets(bootstrap: str, topic: str) -> dict[int, int]:
+def beginning_offsets(bootstrap: str, topic: str, security: KafkaSecurity = PLAIN_TEXT) -> dict[int, int]:
     """Per partition, the lowest offset that Kafka still keeps. Raises as ``topic_id`` does."""
-    return _offsets(bootstrap, topic, "EARLIEST")
+    return _offsets(bootstrap, topic, security, "EARLIEST")
 
 
 def _differences(admin: Any, settings: Settings, wanted: Mapping[str, str]) -> list[str]:
@@ -102,8 +103,8 @@ def _differences(admin: Any, settings: Settings, wanted: Mapping[str, str]) -> l
     return differences
 
 
-def _offsets(bootstrap: str, topic: str, which: str) -> dict[int, int]:
-    with _admin(bootstrap) as admin:
+def _offsets(bootstrap: str, topic: str, security: KafkaSecurity, which: str) -> dict[int, int]:
+    with _admin(bootstrap, security) as admin:
         return _listed(admin, bootstrap, topic, which)
 
 
@@ -130,7 +131,7 @@ def _describe(admin: Any, topic: str) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _admin(bootstrap: str) -> Iterator[Any]:
+def _admin(bootstrap: str, security: KafkaSecurity) -> Iterator[Any]:
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
@@ -138,22 +139,32 @@ def _admin(bootstrap: str) -> Iterator[Any]:
     timeout_ms = int(CONNECT_TIMEOUT_S * 1000)
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=timeout_ms
+            bootstrap_servers=bootstrap,
+            bootstrap_timeout_ms=timeout_ms,
+            request_timeout_ms=timeout_ms,
+            **security.kafka_python(),
         )
     except (KafkaError, ValueError, OSError):
-        raise unreachable(bootstrap) from None
+        raise unreachable(bootstrap, security) from None
     try:
         yield admin
     except (KafkaConnectionError, KafkaTimeoutError):
-        raise unreachable(bootstrap) from None
+        raise unreachable(bootstrap, security) from None
     except KafkaError as error:
         raise LakehouseError(f"Kafka at {bootstrap} refused: {error}; see the broker's log") from None
     finally:
         admin.close()
 
 
-def unreachable(bootstrap: str) -> Unavailable:
-    """What every door says when no broker answers."""
+def unreachable(bootstrap: str, security: KafkaSecurity = PLAIN_TEXT) -> Unavailable:
+    """What every door says when no broker answers, or none lets this client in: not all brokers tell which."""
+    if security.protocol != "PLAINTEXT":
+        who = f" as {security.username}" if security.has_password else ""
+        return Unavailable(
+            f"no Kafka broker at {bootstrap} lets this client in{who} by {security.protocol}; see that it runs and "
+            "listens so, that kafka_ca_file has signed its certificate, which must be of this host, and that user and "
+            "password are right (docs/security.md)"
+        )
     return Unavailable(
         f"no Kafka broker answers at {bootstrap}; start one with `lakehouse up`, or set LAKEHOUSE_KAFKA_BOOTSTRAP "
         "to HOST:PORT of a broker that runs"
@@ -165,7 +176,9 @@ def hush_kafka_python() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
-def messages_between(bootstrap: str, topic: str, partition: int, first: int, last: int) -> int:
+def messages_between(
+    bootstrap: str, topic: str, partition: int, first: int, last: int, security: KafkaSecurity = PLAIN_TEXT
+) -> int:
     """Reads the offsets from ``first`` to ``last`` again and says how many of them hold a message.
 
     Raises LakehouseError where no broker answers within ``CONNECT_TIMEOUT_S``.
@@ -173,7 +186,13 @@ def messages_between(bootstrap: str, topic: str, partition: int, first: int, las
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "lakehouse-audit", "enable.auto.commit": False, "log_level": 0}
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "lakehouse-audit",
+            "enable.auto.commit": False,
+            "log_level": 0,
+            **security.librdkafka(),
+        }
     )
     found = 0
     try:
@@ -187,7 +206,7 @@ def messages_between(bootstrap: str, topic: str, partition: int, first: int, las
             found += 1
             first = offset + 1
     except KafkaException:
-        raise unreachable(bootstrap) from None
+        raise unreachable(bootstrap, security) from None
     finally:
         consumer.close()
     return found

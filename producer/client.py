@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from lakehouse.errors import LakehouseError
+from lakehouse.kafka_security import PLAIN_TEXT, KafkaSecurity
 from lakehouse.topic import CONNECT_TIMEOUT_S, hush_kafka_python, unreachable
 
 Headers = Sequence[tuple[str, bytes]]
@@ -64,7 +65,14 @@ def _undelivered(bootstrap: str, count: int, reason: object) -> LakehouseError:
 class ConfluentSender:
     """confluent-kafka (librdkafka): for replay. Raises LakehouseError where the broker does not answer."""
 
-    def __init__(self, bootstrap: str, topic: str, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        security: KafkaSecurity = PLAIN_TEXT,
+        *,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+    ) -> None:
         from confluent_kafka import KafkaException, Producer
 
         self._bootstrap = bootstrap
@@ -87,12 +95,13 @@ class ConfluentSender:
                 "on_delivery": self._delivered,
                 # librdkafka would write its own lines to stderr; what matters is raised instead.
                 "log_level": 0,
+                **security.librdkafka(),
             }
         )
         try:
             self._producer.list_topics(topic, timeout=CONNECT_TIMEOUT_S)
         except KafkaException:
-            raise unreachable(bootstrap) from None
+            raise unreachable(bootstrap, security) from None
 
     @property
     def sent(self) -> int:
@@ -148,7 +157,14 @@ class ConfluentSender:
 class KafkaPythonSender:
     """kafka-python: for the simulator. Raises LakehouseError where the broker does not answer."""
 
-    def __init__(self, bootstrap: str, topic: str, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        security: KafkaSecurity = PLAIN_TEXT,
+        *,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+    ) -> None:
         from kafka import KafkaProducer
         from kafka.errors import KafkaError
 
@@ -169,9 +185,10 @@ class KafkaPythonSender:
                 request_timeout_ms=int(min(30.0, delivery_timeout_s / 2) * 1000),
                 max_block_ms=int(delivery_timeout_s * 1000),
                 bootstrap_timeout_ms=int(CONNECT_TIMEOUT_S * 1000),
+                **security.kafka_python(),
             )
-        except KafkaError:
-            raise unreachable(bootstrap) from None
+        except (KafkaError, OSError):  # the latter for certificates that cannot be read
+            raise unreachable(bootstrap, security) from None
 
     @property
     def sent(self) -> int:
@@ -210,5 +227,5 @@ class KafkaPythonSender:
             raise _undelivered(self._bootstrap, count, reason)
 
 
-Connect = Callable[[str, str], Sender]
-"""Makes a sender from HOST:PORT and a topic; both classes above are one."""
+Connect = Callable[[str, str, KafkaSecurity], Sender]
+"""Makes a sender from HOST:PORT, a topic and what the broker asks for; both classes above are one."""

@@ -49,6 +49,7 @@ def produce(
     from datetime import UTC, datetime
     from itertools import islice
 
+    from lakehouse.kafka_security import KafkaSecurity
     from producer.broker import broker
     from producer.client import KafkaPythonSender
     from producer.pace import Pace
@@ -72,7 +73,7 @@ def produce(
 
     simulated = islice(simulate(config_of(settings, rate=span.rate, start=span.start, seed=seed)), events)
     with broker(settings) as held, reporting(held.console, "events", events) as progress:
-        sender = KafkaPythonSender(held.bootstrap, settings.topic)
+        sender = KafkaPythonSender(held.bootstrap, settings.topic, KafkaSecurity.of(settings))
         try:
             pace = Pace(1.0 if span.is_live else None, sleep=held.stop.sleep)
             answer(send(simulated, sender, pace=pace, stop=held.stop, progress=progress))
@@ -115,6 +116,7 @@ def replay(
     from dataclasses import asdict
 
     from lakehouse.home import Home
+    from lakehouse.kafka_security import KafkaSecurity
     from producer.broker import broker
     from producer.client import ConfluentSender
     from producer.mappings import load_mapping
@@ -139,7 +141,7 @@ def replay(
         def tell(line: int, reason: str, detail: str) -> None:
             console.print(f"line {line:,} refused: {reason}{f': {detail}' if detail else ''}", markup=False)
 
-        sender = ConfluentSender(held.bootstrap, settings.topic)
+        sender = ConfluentSender(held.bootstrap, settings.topic, KafkaSecurity.of(settings))
         try:
             with Rejects(file, _rejects_file(folder.logs), tell) as rejects:
                 result = send(

@@ -15,6 +15,7 @@ import typer
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from lakehouse.kafka_security import KafkaSecurity
 from lakehouse.settings import Settings, load_settings
 from lakehouse.topic import ensure_topic
 from producer.client import KafkaPythonSender, Sender
@@ -89,7 +90,7 @@ def _connect(settings: Settings) -> Sender:
     bootstrap = Endpoints.load(Home(settings.home)).kafka
     for difference in ensure_topic(bootstrap, settings):
         _say(difference)
-    return KafkaPythonSender(bootstrap, settings.topic)
+    return KafkaPythonSender(bootstrap, settings.topic, KafkaSecurity.of(settings))
 
 
 def _now() -> datetime:

@@ -37,6 +37,7 @@ from lakehouse.contracts import (
 )
 from lakehouse.errors import LakehouseError
 from lakehouse.jobs import Progress
+from lakehouse.kafka_security import KafkaSecurity
 from lakehouse.topic import messages_between
 from quality.balances import (
     Balance,
@@ -164,9 +165,11 @@ class _Audit:
         if balance.agrees or not gaps:
             return [balance]
         bootstrap, topic = self.context.endpoints.kafka, self.context.settings.topic
+        security = KafkaSecurity.of(self.context.settings)
         missing = sum(last - first + 1 for _, first, last in gaps)
         lost = sum(
-            messages_between(bootstrap, topic, int(place.rsplit("/", 1)[1]), first, last) for place, first, last in gaps
+            messages_between(bootstrap, topic, int(place.rsplit("/", 1)[1]), first, last, security)
+            for place, first, last in gaps
         )
         note = f"{missing:,} offsets hold no message (read again): {lost:,} of them do"
         return [

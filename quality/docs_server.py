@@ -8,8 +8,9 @@ from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from lakehouse.doors import is_asked_by_this_machine, is_loopback
 from lakehouse.errors import LakehouseError
 
 NOTHING_YET = b"<!doctype html><title>Data Docs</title><p>Nothing has been judged yet."
@@ -19,6 +20,10 @@ class _Pages(SimpleHTTPRequestHandler):
     """Pages are read by GET only; a folder is not listed, and a read is not logged."""
 
     def send_head(self) -> Any:
+        here = is_loopback(cast(Any, self.server.server_address)[0])
+        if here and not is_asked_by_this_machine(self.headers.get("Host", "")):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            return None
         if self.path == "/" and not (Path(self.directory) / "index.html").is_file():
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/html; charset=utf-8")

@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from lakehouse.contracts import PIPELINE, BronzeEvents, QualityResults, Table
+from lakehouse.doors import docs_address
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.faultpoints import arm, reach
@@ -256,7 +257,7 @@ def run(settings: Settings, log: Callable[[str], None], stop: threading.Event) -
     home = Home(settings.home)
     endpoints = Endpoints.load(home)
     pages = docs_server.serve(
-        site(home), settings.bind_address, urlsplit(endpoints.quality).port or settings.quality_port
+        site(home), docs_address(settings), urlsplit(endpoints.quality).port or settings.quality_port
     )
     alerting.start(
         alerting.Watch(home, alerting.Figures(endpoints.postgres_reader), telling.recipients(settings), log), stop

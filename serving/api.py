@@ -21,17 +21,19 @@ from pydantic import BaseModel, Field
 from sqlalchemy import create_engine
 from starlette.responses import PlainTextResponse
 
-from lakehouse.doors import api_key
+from lakehouse.api_keys import KeyRing
+from lakehouse.doors import is_loopback, own_key, require_key
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.settings import Settings, load_settings
 from serving import predict, problems, users
 from serving.champion import Champion
-from serving.gate import BodyGate, KeyGate
+from serving.gate import BodyGate, Gate, Lock
 from serving.health import EXAMPLE_503, Alive, Readiness, check, check_model
 from serving.metrics import Measured, Metrics
 from serving.postgres import connect
+from serving.rate import RateLimit
 
 PATIENCE_S = 2.0
 """Longest wait for a connection, for a statement, and for a place in the pool, when asked whether all is ready."""
@@ -88,17 +90,19 @@ def create_app(settings: Settings, endpoints: Endpoints) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings, app.state.engine, app.state.champion = settings, engine, champion
-    key = api_key(settings)
-    # The last one added is the first that a request meets.
+    require_key(settings)
+    always = settings.api_key is not None or not is_loopback(settings.bind_address)
+    lock = Lock(KeyRing(Home(settings.home)), [own_key(settings)], always)
+    limit = RateLimit(settings.api_requests_per_minute) if settings.api_requests_per_minute else None
+    # The last one added is the first that a request meets. None lets pages of other origins read answers (CORS).
     app.add_middleware(BodyGate, max_mb=settings.api_max_body_mb)
-    if key is not None:
-        app.add_middleware(KeyGate, key=key)
+    app.add_middleware(Gate, lock=lock, limit=limit)
     app.add_middleware(Measured, metrics=metrics)
     problems.install(app)
 
     keyed = APIRouter(
-        dependencies=[] if key is None else [Depends(_KEY)],
-        responses={} if key is None else problems.responses(401),
+        dependencies=[Depends(_KEY)] if lock.is_shut else [],
+        responses={**(problems.responses(401, 403) if lock.is_shut else {}), **problems.responses(429)},
     )
     keyed.include_router(predict.router(champion, metrics, settings.api_max_batch_rows, settings.api_max_body_mb))
     keyed.include_router(users.router(engine))

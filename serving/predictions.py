@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.contracts import ChurnFeatures, ChurnPrediction
-from lakehouse.doors import api_key
+from lakehouse.doors import own_key
 from lakehouse.errors import LakehouseError
 from lakehouse.frames import to_arrow
 from lakehouse.stages import Context, Lane, Stage, utc_now
@@ -46,7 +46,7 @@ class PredictionStage(PostgresFollower):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, CHURN_PREDICTION, ChurnFeatures)
-        self._api = ScoringClient(context.endpoints.api, api_key(context.settings))
+        self._api = ScoringClient(context.endpoints.api, own_key(context.settings))
         self._looks_at = 0.0
         """When, by time.monotonic(), the API is asked again which model serves."""
         self._wanted = self._answered = 0

@@ -119,7 +119,8 @@ def _problem(description: str, example: str) -> dict[str, Any]:
 
 
 _RESPONSES: Final[dict[int, dict[str, Any]]] = {
-    401: _problem("The key is missing or wrong", "this API needs its key, in the header X-API-Key"),
+    401: _problem("The key is missing or wrong", "this API needs a valid key, in the header X-API-Key"),
+    403: _problem("The key is for something else", "this needs a key with the scope 'score'"),
     404: _problem("There is no such thing", "no prediction is stored of the user 'u17'"),
     413: _problem("The body is too large", "the body is larger than api_max_body_mb=8 MB; send fewer rows at once"),
     422: {
@@ -139,5 +140,6 @@ _RESPONSES: Final[dict[int, dict[str, Any]]] = {
             }
         },
     },
+    429: _problem("Too many requests; Retry-After says when", "too many requests (api_requests_per_minute)"),
     503: _problem("Not now", "there is no churn model yet: `lakehouse train` makes one"),
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from pydantic import SecretStr
 
-from lakehouse.settings import Settings
+from lakehouse.settings import SECRET, SECRET_FILES, Settings
 
 NO_TELEMETRY = {
     "DO_NOT_TRACK": "1",
@@ -17,12 +18,22 @@ NO_TELEMETRY = {
 }
 
 
+def inherited() -> dict[str, str]:
+    """This process's own environment without secrets: a server of others, perhaps under another account, needs none,
+    and a service of the project's own is told those that it needs."""
+    secret = {f"LAKEHOUSE_{name.upper()}" for name in SECRET | {"spark_conf"}}
+    return {name: value for name, value in os.environ.items() if name not in secret}
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """Makes a child's ``load_settings()`` give these settings, wherever they came from here, and libraries
-    keep their usage to themselves. Its output is not buffered, so that a log tells the last line too."""
+    keep their usage to themselves. Its output is not buffered, so that a log tells the last line too.
+
+    A secret that lies in a file is read from there by the child as well."""
+    in_files = {name for variable, name in SECRET_FILES.items() if os.environ.get(variable)}
     told = {
         f"LAKEHOUSE_{name.upper()}": _text(getattr(settings, name))
-        for name in settings.model_fields_set | {"home"}
+        for name in (settings.model_fields_set | {"home"}) - in_files
         if getattr(settings, name) is not None
     }
     return {**NO_TELEMETRY, "PYTHONUNBUFFERED": "1", **told}

@@ -15,6 +15,7 @@ from lakehouse.embedded.ports import LOOPBACK, accepts
 from lakehouse.embedded.process import Service
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from lakehouse.kafka_security import PLAIN_TEXT, KafkaSecurity
 from lakehouse.settings import Settings
 
 HEAP = ("-Xms128m", "-Xmx384m")
@@ -58,7 +59,7 @@ def kafka_service(settings: Settings, home: Home, java: Java, port: int, control
     )
 
 
-def answers(bootstrap: str) -> Callable[[], bool]:
+def answers(bootstrap: str, security: KafkaSecurity = PLAIN_TEXT) -> Callable[[], bool]:
     """A health check: the broker answers a metadata request, so that it has become leader of itself."""
     host, _, port = bootstrap.split(",")[0].rpartition(":")
 
@@ -69,7 +70,7 @@ def answers(bootstrap: str) -> Callable[[], bool]:
         from confluent_kafka.admin import AdminClient
 
         # Nothing of its own on stderr: a refused connection is what we expect for a while.
-        client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, **security.librdkafka()})
         try:
             return bool(client.list_topics(timeout=2.0).brokers)
         except KafkaException:

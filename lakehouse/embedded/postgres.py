@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from lakehouse.embedded.account import Account, own, unprivileged
 from lakehouse.embedded.ports import LOOPBACK
@@ -45,16 +45,23 @@ SERVER_SETTINGS = {
 """For a laptop. fsync stays on: what a sink has committed outlives a power cut."""
 
 
+LOGIN_PARAMETERS = frozenset({"user", "password", "passfile", "service", "sslcert", "sslkey", "sslpassword"})
+"""Of a ``postgresql://`` address: who logs in, and by what."""
+
+
 def dsn(role: str, password: str, host: str, port: int, database: str = DATABASE) -> str:
     """The postgresql:// address of a role."""
     return f"postgresql://{role}:{quote(password, safe='')}@{host}:{port}/{database}"
 
 
 def as_role(address: str, role: str, password: str) -> str:
-    """The same server and database for another role."""
+    """The same server and database, by the same TLS, for another role."""
     parts = urlsplit(address)
     server = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{server}"))
+    # A login may stand behind the question mark too, where it would go before this role's.
+    rest = [(name, value) for name, value in parse_qsl(parts.query) if name not in LOGIN_PARAMETERS]
+    login = f"{role}:{quote(password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{login}@{server}", query=urlencode(rest, quote_via=quote, safe="/")))
 
 
 def postgres_service(home: Home, port: int, owner_password: str) -> Service:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lakehouse.embedded import launch, logs, pidfiles
 from lakehouse.embedded.account import Account
+from lakehouse.embedded.environment import inherited
 from lakehouse.home import Home
 
 
@@ -47,7 +48,7 @@ class Service:
     after: tuple[str, ...] = ()
     """Services that must be up, tasks that must be done, before this one is started."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Beyond the supervisor's own environment."""
+    """Beyond the supervisor's own environment, of which secrets are left out."""
     cwd: Path | None = None
     account: Account | None = None
     """Whom it runs as; None: as the supervisor."""
@@ -83,7 +84,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **service.env},
+                env={**inherited(), **service.env},
                 cwd=service.cwd,
                 start_new_session=True,
             )

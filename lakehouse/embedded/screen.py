@@ -64,8 +64,8 @@ def addresses(endpoints: Endpoints, home: Home) -> dict[str, str]:
 
 
 def without_password(address: str) -> str:
-    """A postgresql:// address as it may be shown."""
-    scheme, _, rest = address.partition("://")
+    """A postgresql:// address as it may be shown: role, server and database."""
+    scheme, _, rest = address.partition("?")[0].partition("://")
     login, at, server = rest.rpartition("@")
     return f"{scheme}://{login.partition(':')[0]}{at}{server}"
 

@@ -15,6 +15,7 @@ from lakehouse.embedded.waiting import until
 from lakehouse.endpoints import Endpoints
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+from lakehouse.kafka_security import KafkaSecurity
 from lakehouse.settings import Settings
 
 ORPHAN_LIMIT_S = 5.0
@@ -80,7 +81,10 @@ def _of_the_stack(settings: Settings, home: Home, need: frozenset[str]) -> Endpo
             "start the stack with `lakehouse up`, which all commands share"
         )
     endpoints = Endpoints.load(home)
-    checks = {KAFKA: kafka.answers(endpoints.kafka), POSTGRES: postgres.answers(endpoints.postgres_owner)}
+    checks = {
+        KAFKA: kafka.answers(endpoints.kafka, KafkaSecurity.of(settings)),
+        POSTGRES: postgres.answers(endpoints.postgres_owner),
+    }
     for name in sorted(need):
         if not until(checks[name], settings.start_timeout_s, tick_s=0.2):
             raise LakehouseError(

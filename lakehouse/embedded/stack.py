@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lakehouse import jobs
-from lakehouse.doors import api_key
+from lakehouse.doors import docs_address, require_key, require_login
 from lakehouse.embedded import kafka, postgres
 from lakehouse.embedded.environment import child_environment
 from lakehouse.embedded.java import find_java
@@ -59,9 +59,10 @@ def plan_servers(settings: Settings, home: Home, need: frozenset[str]) -> Plan:
 
 
 def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
-    """The full stack. Raises LakehouseError where a port is taken, there is too little disk, or a key is needed."""
+    """The full stack. Raises LakehouseError where a port is taken, disk is short, or a key or a login is needed."""
     require_disk(settings, home)
-    api_key(settings)
+    require_key(settings)
+    require_login(settings)
     need = _embedded(settings, SERVERS)
     doors = {API, DASHBOARD} | ({VALIDATOR} if settings.quality_validator else set())
     ports = assign(_doors(settings, need | doors))
@@ -120,7 +121,7 @@ def _doors(settings: Settings, services: frozenset[str]) -> list[Door]:
         Door(POSTGRES, "LAKEHOUSE_POSTGRES_PORT", LOOPBACK, settings.postgres_port),
         Door(API, "LAKEHOUSE_API_PORT", settings.bind_address, settings.api_port),
         Door(DASHBOARD, "LAKEHOUSE_DASHBOARD_PORT", settings.bind_address, settings.dashboard_port),
-        Door(VALIDATOR, "LAKEHOUSE_QUALITY_PORT", settings.bind_address, settings.quality_port),
+        Door(VALIDATOR, "LAKEHOUSE_QUALITY_PORT", docs_address(settings), settings.quality_port),
     ]
     chosen = [door for door in doors if door.service in services]
     if KAFKA in services:
@@ -133,9 +134,9 @@ def _endpoints(settings: Settings, home: Home, ports: dict[str, int]) -> Endpoin
     return Endpoints(
         kafka=settings.kafka_bootstrap or (f"{LOOPBACK}:{ports[KAFKA]}" if KAFKA in ports else ""),
         **_postgres_addresses(settings, secrets, ports.get(POSTGRES)),
-        api=f"http://{_visible(settings)}:{ports[API]}" if API in ports else "",
-        dashboard=f"http://{_visible(settings)}:{ports[DASHBOARD]}" if DASHBOARD in ports else "",
-        quality=f"http://{_visible(settings)}:{ports[VALIDATOR]}" if VALIDATOR in ports else "",
+        api=f"http://{_visible(settings.bind_address)}:{ports[API]}" if API in ports else "",
+        dashboard=f"http://{_visible(settings.bind_address)}:{ports[DASHBOARD]}" if DASHBOARD in ports else "",
+        quality=f"http://{_visible(docs_address(settings))}:{ports[VALIDATOR]}" if VALIDATOR in ports else "",
     )
 
 
@@ -157,9 +158,9 @@ def _postgres_addresses(settings: Settings, secrets: Secrets, port: int | None) 
     }
 
 
-def _visible(settings: Settings) -> str:
+def _visible(address: str) -> str:
     """The host to show and to ask: where the doors listen on every address, loopback is one of them."""
-    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(settings.bind_address, settings.bind_address)  # noqa: S104
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(address, address)  # noqa: S104
     return f"[{host}]" if ":" in host else host
 
 
@@ -187,7 +188,11 @@ def _dashboard(settings: Settings, endpoints: Endpoints) -> Service:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "type",  # all of it is in the log; a viewer is shown neither paths nor code
+        "server.maxUploadSize": "1",  # MB; no page takes a file
     }
+    if settings.dashboard_login_file is not None:
+        options["secrets.files"] = str(settings.dashboard_login_file)
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     app = Path(package.submodule_search_locations[0]) / "app.py"
     return _python(

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import replace
 
+from lakehouse.doors import spoken_in_plain
 from lakehouse.embedded import logs, screen
 from lakehouse.embedded.console import out as console
 from lakehouse.embedded.livestate import live_lines, read_writer
@@ -81,6 +82,8 @@ class _Run:
         console.print(f"lakehouse under {self._home.root}")
         with screen.step("prepared"), self._stop.at_once():
             plan = plan_stack(self._settings, self._home, self._simulate)
+        for sentence in spoken_in_plain(self._settings):
+            console.print(sentence, markup=False)
         plan.endpoints.save(self._home)
         self._supervisor.start(plan.services)
         self._note("running")

@@ -174,6 +174,7 @@ def _replay(settings: Settings, selection: Selection, fix: tuple[Path, dict[str,
     from lakehouse.embedded.locks import Held, exclusively
     from lakehouse.errors import LakehouseError
     from lakehouse.home import Home
+    from lakehouse.kafka_security import KafkaSecurity
     from producer.broker import broker
     from producer.client import ConfluentSender
     from producer.progress import reporting
@@ -181,17 +182,17 @@ def _replay(settings: Settings, selection: Selection, fix: tuple[Path, dict[str,
     from producer.quarantine.rows import Quarantine
     from producer.quarantine.underway import roots_on_their_way, taken_by_silver
 
-    folder = Home(settings.home)
+    folder, security = Home(settings.home), KafkaSecurity.of(settings)
     Quarantine(folder)  # where there is none, no server is started
     try:
         with exclusively(folder.run / "quarantine.lock", 0), broker(settings) as held:
             taken = taken_by_silver(folder)
             rows = Quarantine(folder)
-            on_their_way = roots_on_their_way(held.bootstrap, settings.topic, taken)
+            on_their_way = roots_on_their_way(held.bootstrap, settings.topic, taken, security)
             planned, outcome = _planned(rows, selection, fix, on_their_way)
             if dry_run or not planned:
                 return replace(outcome, dry_run=dry_run)
-            sender = ConfluentSender(held.bootstrap, settings.topic)
+            sender = ConfluentSender(held.bootstrap, settings.topic, security)
             try:
                 with reporting(held.console, "messages", len(planned)) as progress:
                     fixes = {} if fix is None else fix[1]

@@ -10,6 +10,7 @@ from deltalake.exceptions import TableNotFoundError
 from lakehouse.commits import KEY, Commit
 from lakehouse.contracts import SilverEvents
 from lakehouse.home import Home
+from lakehouse.kafka_security import PLAIN_TEXT, KafkaSecurity
 from lakehouse.replacements import HEADER
 from lakehouse.topic import CONNECT_TIMEOUT_S, topic_id, unreachable
 
@@ -30,14 +31,16 @@ def taken_by_silver(home: Home) -> dict[str, int]:
     return {}
 
 
-def roots_on_their_way(bootstrap: str, topic: str, taken: dict[str, int]) -> set[str]:
+def roots_on_their_way(
+    bootstrap: str, topic: str, taken: dict[str, int], security: KafkaSecurity = PLAIN_TEXT
+) -> set[str]:
     """What the headers of all messages behind ``taken`` name.
 
     Raises LakehouseError where no broker answers.
     """
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-    source = topic_id(bootstrap, topic)
+    source = topic_id(bootstrap, topic, security)
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -45,6 +48,7 @@ def roots_on_their_way(bootstrap: str, topic: str, taken: dict[str, int]) -> set
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "log_level": 0,
+            **security.librdkafka(),
         }
     )
     roots: set[str] = set()
@@ -61,7 +65,7 @@ def roots_on_their_way(bootstrap: str, topic: str, taken: dict[str, int]) -> set
         while left:
             messages: list[Any] = consumer.consume(_AT_ONCE, timeout=CONNECT_TIMEOUT_S)
             if not messages:
-                raise unreachable(bootstrap)
+                raise unreachable(bootstrap, security)
             for message in messages:
                 if message.error() is not None:
                     raise KafkaException(message.error())
@@ -69,7 +73,7 @@ def roots_on_their_way(bootstrap: str, topic: str, taken: dict[str, int]) -> set
                 if message.offset() + 1 >= left.get(message.partition(), 0):
                     left.pop(message.partition(), None)
     except KafkaException:
-        raise unreachable(bootstrap) from None
+        raise unreachable(bootstrap, security) from None
     finally:
         consumer.close()
     return roots

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.embedded.environment import child_environment, inherited
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import KNOWN_TYPES, load_settings
 
@@ -187,3 +188,120 @@ def test_the_oldest_event_time_is_in_utc_on_any_machine(monkeypatch: pytest.Monk
 def test_an_oldest_event_time_that_is_none_is_refused() -> None:
     with pytest.raises(LakehouseError, match="the year 2000"):
         load_settings(oldest_event_time="the year 2000")
+
+
+def test_a_secret_may_lie_in_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "password").write_text("between us\n")
+    (folder / "dsn").write_text("postgresql://owner:s3cret@db/lakehouse?sslmode=verify-full")
+    monkeypatch.setenv("LAKEHOUSE_KAFKA_PASSWORD_FILE", str(folder / "password"))
+    monkeypatch.setenv("LAKEHOUSE_POSTGRES_DSN_FILE", str(folder / "dsn"))
+
+    settings = load_settings(kafka_bootstrap="kafka:9093", kafka_security_protocol="SASL_SSL", kafka_username="shop")
+
+    assert settings.kafka_password is not None
+    assert settings.kafka_password.get_secret_value() == "between us"
+    assert settings.postgres_dsn == "postgresql://owner:s3cret@db/lakehouse?sslmode=verify-full"
+    assert {"kafka_password", "postgres_dsn"} <= settings.model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("content", "besides", "reason"),
+    [
+        (
+            None,
+            None,
+            r"API_KEY_FILE=.*key: the file cannot be read \(No such file .*\); it must hold api_key",
+        ),
+        ("\n", None, r"API_KEY_FILE=.*key: the file is empty"),
+        ("long enough", "long enough", "API_KEY_FILE and LAKEHOUSE_API_KEY are both set"),
+    ],
+)
+def test_a_file_without_the_secret_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, besides: str | None, reason: str
+) -> None:
+    if content is not None:
+        (folder / "key").write_text(content)
+    if besides is not None:
+        monkeypatch.setenv("LAKEHOUSE_API_KEY", besides)
+    monkeypatch.setenv("LAKEHOUSE_API_KEY_FILE", str(folder / "key"))
+
+    with pytest.raises(LakehouseError, match=reason):
+        load_settings()
+
+
+def test_a_child_reads_the_same_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "key").write_text("a long enough key")
+    monkeypatch.setenv("LAKEHOUSE_API_KEY_FILE", str(folder / "key"))
+    told = child_environment(load_settings(topic="clicks"))
+
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    child = load_settings()
+
+    assert "LAKEHOUSE_API_KEY" not in told
+    assert child.api_key is not None
+    assert (child.api_key.get_secret_value(), child.topic) == ("a long enough key", "clicks")
+
+
+def test_a_server_of_others_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("API_KEY", "KAFKA_PASSWORD", "POSTGRES_DSN", "QUALITY_WEBHOOK", "SPARK_CONF"):
+        monkeypatch.setenv(f"LAKEHOUSE_{name}", "s3cret")
+    monkeypatch.setenv("LAKEHOUSE_TOPIC", "clicks")
+
+    assert inherited()["LAKEHOUSE_TOPIC"] == "clicks"
+    assert "s3cret" not in inherited().values()
+
+
+def test_only_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_TOPIC_FILE", "/etc/passwd")
+
+    with pytest.raises(LakehouseError, match="LAKEHOUSE_TOPIC_FILE: no such setting"):
+        load_settings()
+
+
+SASL = {"kafka_bootstrap": "kafka:9093", "kafka_username": "shop", "kafka_password": "between us"}
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"kafka_security_protocol": "SSL"}, "is for a Kafka of your own, and kafka_bootstrap names none"),
+        (
+            {"kafka_bootstrap": "kafka:9093", "kafka_username": "shop", "kafka_security_protocol": "SASL_SSL"},
+            "needs kafka_password; set LAKEHOUSE_KAFKA_PASSWORD",
+        ),
+        (SASL, "kafka_username is of no use with kafka_security_protocol=PLAINTEXT"),
+        (
+            {**SASL, "kafka_security_protocol": "SASL_PLAINTEXT", "kafka_sasl_mechanism": "PLAIN"},
+            "would send the password as it is",
+        ),
+        (
+            {"kafka_bootstrap": "kafka:9093", "kafka_ca_file": __file__},
+            "KAFKA_CA_FILE=.*no certificates in PEM",
+        ),
+        ({"kafka_ca_file": "/nowhere/ca.pem"}, "LAKEHOUSE_KAFKA_CA_FILE=.*there is no such file"),
+        ({"kafka_security_protocol": "TLS"}, "'PLAINTEXT', 'SSL', 'SASL_PLAINTEXT' or 'SASL_SSL'"),
+        ({"dashboard_login_file": __file__}, "would let in whoever has an account with the provider"),
+        ({"dashboard_users": "ann"}, "ann is neither an e-mail address nor @domain"),
+    ],
+)
+def test_a_door_that_would_not_lock_is_refused(given: dict[str, str], reason: str) -> None:
+    with pytest.raises(LakehouseError, match=reason) as refused:
+        load_settings(**given)
+    assert "between us" not in str(refused.value)
+
+
+def test_no_secret_is_shown() -> None:
+    shown = repr(
+        load_settings(
+            **SASL,
+            kafka_security_protocol="SASL_SSL",
+            postgres_dsn="postgresql://owner:s3cret@db/lakehouse",
+            api_key="a long enough key",
+            quality_webhook="https://hooks.example.com/t0ken",
+            spark_conf={"spark.hadoop.fs.s3a.secret.key": "of the bucket"},
+        )
+    )
+
+    for secret in ("between us", "s3cret", "a long enough key", "t0ken", "of the bucket"):
+        assert secret not in shown

@@ -27,6 +27,9 @@ from serving.api import create_app
 from serving.predict import ARROW
 from tests.serving.churn_package import churn_package, users
 
+HERE = "http://localhost"
+"""What a request names as its host: without a key the API answers to loopback only."""
+
 NOWHERE = "postgresql://lakehouse_reader:s3cret@127.0.0.1:1/lakehouse"
 ENDPOINTS = Endpoints("", NOWHERE, NOWHERE, NOWHERE, "", "")
 
@@ -59,7 +62,7 @@ def own(tmp_path: Path, model_file: Path) -> Callable[..., Settings]:
 
 @pytest.fixture
 def api(own: Callable[..., Settings]) -> Iterator[TestClient]:
-    with TestClient(create_app(own(), ENDPOINTS)) as client:
+    with TestClient(create_app(own(), ENDPOINTS), base_url=HERE) as client:
         yield client
 
 
@@ -250,7 +253,7 @@ def test_bytes_that_are_no_arrow_stream_are_refused(api: TestClient) -> None:
 
 
 def test_more_rows_than_the_limit_are_refused(own: Callable[..., Settings]) -> None:
-    with TestClient(create_app(own(api_max_batch_rows=3), ENDPOINTS)) as api:
+    with TestClient(create_app(own(api_max_batch_rows=3), ENDPOINTS), base_url=HERE) as api:
         assert api.post("/predict/batch", json={"rows": [THREE] * 3}).status_code == 200
         many = api.post("/predict/batch", json={"rows": [THREE] * 4})
         many_in_arrow = _post_arrow(api, pa.table({name: [1, 2, 3, 4] for name in THREE}), "none")
@@ -271,11 +274,11 @@ def test_a_compressed_body_is_refused_for_what_it_would_become(own: Callable[...
     small, *large = (_stream(table, codec) for table in (many.slice(0, 1_000), many, hidden))
 
     with (
-        TestClient(create_app(own(api_max_batch_rows=1_000_000, api_max_body_mb=1), ENDPOINTS)) as api,
+        TestClient(create_app(own(api_max_batch_rows=1_000_000, api_max_body_mb=1), ENDPOINTS), base_url=HERE) as api,
         _arrow_memory() as used,
     ):
         taken, *answers = (_post_stream(api, body) for body in (small, *large))
-    with TestClient(create_app(own(api_max_batch_rows=1_000), ENDPOINTS)) as api:
+    with TestClient(create_app(own(api_max_batch_rows=1_000), ENDPOINTS), base_url=HERE) as api:
         too_long = _post_stream(api, large[0])
 
     assert taken.status_code == 200
@@ -291,7 +294,7 @@ def test_a_compressed_body_is_refused_for_what_it_would_become(own: Callable[...
 def test_a_body_beyond_the_limit_is_refused(own: Callable[..., Settings], announced: bool) -> None:
     row = json.dumps(THREE).encode()
     parts = [row, b" " * 600_000, b" " * 600_000]
-    with TestClient(create_app(own(api_max_body_mb=1), ENDPOINTS)) as api:
+    with TestClient(create_app(own(api_max_body_mb=1), ENDPOINTS), base_url=HERE) as api:
         small = api.post("/predict", content=iter(parts[:2]))
         large = api.post("/predict", content=b"".join(parts) if announced else iter(parts))
 
@@ -302,7 +305,7 @@ def test_a_body_beyond_the_limit_is_refused(own: Callable[..., Settings], announ
 
 def test_without_a_model_it_says_so_and_how_to_get_one(tmp_path: Path) -> None:
     app = create_app(load_settings(home=tmp_path), ENDPOINTS)
-    with TestClient(app) as api:
+    with TestClient(app, base_url=HERE) as api:
         for answer in (
             api.post("/predict", json=THREE),
             api.get("/model"),
@@ -330,7 +333,7 @@ def test_a_broken_file_does_not_stop_the_model_before_it(
     own: Callable[..., Settings], model_file: Path, turned: Package
 ) -> None:
     app = create_app(own(), ENDPOINTS)
-    with TestClient(app) as api:
+    with TestClient(app, base_url=HERE) as api:
         _replace(model_file, b"no pickle")
         app.state.champion.look()
 
@@ -377,7 +380,7 @@ def test_a_new_champion_is_taken_up_whole_under_load(
     frame = pl.DataFrame(rows)
     expected = {p.card.version: (p.model.threshold, p.model.probability(frame)) for p in (package, turned)}
     answers: list[dict[str, Any]] = []
-    with TestClient(create_app(own(), ENDPOINTS)) as api:
+    with TestClient(create_app(own(), ENDPOINTS), base_url=HERE) as api:
         ended = threading.Event()
 
         def ask() -> None:
@@ -440,7 +443,7 @@ def test_beyond_loopback_it_does_not_start_without_a_key(own: Callable[..., Sett
 
 def test_with_a_key_only_health_and_documentation_are_open(own: Callable[..., Settings]) -> None:
     given = own(bind_address="0.0.0.0", api_key="a long enough key")  # noqa: S104
-    with TestClient(create_app(given, ENDPOINTS)) as api:
+    with TestClient(create_app(given, ENDPOINTS), base_url=HERE) as api:
         assert api.get("/healthz").status_code == 200
         assert api.get("/readyz").status_code == 503  # Postgres is away
         assert api.get("/openapi.json").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import subprocess
@@ -12,9 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lakehouse.embedded.waiting import until
+from lakehouse.home import Home
 
 LIMIT_S = 180.0
 
@@ -104,3 +107,31 @@ def test_status_tells_people_too(home: Path) -> None:
 
     for word in ("running under", "kafka", "dashboard", "MiB", "http://127.0.0.1:", "events/s"):
         assert word in said
+
+
+def family(home: Path) -> list[psutil.Process]:
+    """The stack's processes, with whatever each has started."""
+    supervisor = psutil.Process(status(home)["pid"])
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def test_nothing_listens_to_other_machines(home: Path) -> None:
+    listening = {}
+    for process in family(home):
+        for socket in process.net_connections("inet"):
+            if socket.status == psutil.CONN_LISTEN or (socket.type.name == "SOCK_DGRAM" and not socket.raddr):
+                listening[f"{socket.laddr.ip}:{socket.laddr.port}"] = process.name()
+
+    assert len(listening) >= 5  # broker, controller, database, API, dashboard
+    assert [at for at in listening if not ipaddress.ip_address(at.rpartition(":")[0]).is_loopback] == []
+
+
+def test_no_password_is_in_a_log_in_status_or_in_the_process_list(home: Path) -> None:
+    made = Home(home)
+    secrets = [*json.loads(made.secrets.read_text()).values(), made.service_key.read_text()]
+    shown = [lakehouse(home, "status").stdout, json.dumps(status(home))]
+    shown += [" ".join(process.cmdline()) for process in family(home)]
+    shown += [log.read_text(errors="replace") for log in made.logs.iterdir()]
+
+    assert len(secrets) == 4
+    assert [text for text in shown if any(secret in text for secret in secrets)] == []
