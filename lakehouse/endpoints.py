@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
@@ -31,10 +33,11 @@ class Endpoints:
 
     def save(self, home: Home) -> None:
         """Writes the file that others read, readable by the owner only."""
-        part = home.endpoints.with_suffix(".part")
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        # A name of its own: services that are started one by one may write it at the same moment.
+        number, part = tempfile.mkstemp(prefix="endpoints-", suffix=".part", dir=home.run)
+        with os.fdopen(number, "w") as file:
             json.dump(asdict(self), file, indent=1)
-        part.replace(home.endpoints)
+        Path(part).replace(home.endpoints)
 
     @classmethod
     def load(cls, home: Home) -> Endpoints:

@@ -102,6 +102,11 @@ class Home:
         return self.run / "stack.lock"
 
     @property
+    def services_lock(self) -> Path:
+        """flock'ed, together, by the services that `lakehouse run` has started one by one."""
+        return self.run / "services.lock"
+
+    @property
     def endpoints(self) -> Path:
         return self.run / "endpoints.json"
 

@@ -123,6 +123,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Requests that one key, or one address without a key, may make of the API; 0: no limit.",
     )
+    api_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/\s]+$",
+        description="http:// address at which services on other machines reach the API (`lakehouse run`); default: "
+        "this machine's.",
+    )
+    metrics_port: Port = Field(0, description="Port of the writer's metrics, for Prometheus; 0: none.")
     api_max_body_mb: int = Field(8, ge=1, description="Largest body, in MB, that the API takes.")
     api_max_batch_rows: int = Field(50_000, ge=1, description="Most rows of one batch that the API scores.")
     model_file: Path | None = Field(

@@ -158,7 +158,7 @@ def main() -> None:
     uvicorn.run(
         app,
         host=settings.bind_address,
-        port=urlsplit(endpoints.api).port or settings.api_port,
+        port=settings.api_port or urlsplit(endpoints.api).port or 0,  # that of the endpoints was picked, or a proxy's
         timeout_graceful_shutdown=GRACE_S,
         access_log=False,  # the supervisor asks for the health all the time
     )

@@ -111,7 +111,8 @@ def _print_tables(document: dict[str, Any]) -> None:
     from lakehouse.embedded.console import out
     from lakehouse.embedded.livestate import ALARM, champion_line, live_lines, quality_lines
 
-    out.print(Text(f"{document['phase']} under {document['home']} (pid {document['pid']})"))
+    who = "services started one by one" if document["pid"] is None else f"pid {document['pid']}"
+    out.print(Text(f"{document['phase']} under {document['home']} ({who})"))
     table = Table("service", "state", "pid", "up", "memory", "restarts", box=None, pad_edge=False)
     for service in document["services"]:
         memory = service["memory_mib"]
@@ -123,7 +124,8 @@ def _print_tables(document: dict[str, Any]) -> None:
             f"{memory:,.0f} MiB" if memory is not None else "",
             str(service["restarts"]),
         )
-    out.print(table)
+    if document["services"]:
+        out.print(table)
     for name, address in document["addresses"].items():
         out.print(Text(f"{name:<10} {address}"))
     for line in live_lines(document["writer"], most=None):

@@ -3,12 +3,15 @@
 ``jars.lock`` names each with its SHA-256. They are fetched by the Ivy that pyspark ships, which knows its
 default repository by itself, each as it stands and without what it depends on: nothing is resolved at run
 time. A jar is under its final name only after its checksum was right.
+
+``python -m lakehouse.embedded.jars spark`` fetches those of one set, for an image that is to need no network.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ from lakehouse.embedded.ivy import retrieve
 from lakehouse.embedded.java import Java, find_java
 from lakehouse.embedded.locks import Held, exclusively
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, load_settings
 
 FETCH_LIMIT_S = 900.0
 """Longest wait for another process that is fetching the same jars."""
@@ -44,13 +47,16 @@ class Jar:
 
 
 def kafka(settings: Settings, java: Java | None = None) -> list[Path]:
-    """The class path of the embedded broker; see ``obtain``."""
-    return _of_set("kafka", obtain(settings, java))
+    """The class path of the embedded broker; Spark's are fetched in the same go, since its writer starts next.
+
+    See ``obtain``.
+    """
+    return [path for jar, path in obtain(settings, java).items() if jar.jar_set == "kafka"]
 
 
 def spark(settings: Settings, java: Java | None = None) -> list[Path]:
     """Delta and the Kafka source, to be added to pyspark's own jars; see ``obtain``."""
-    return _of_set("spark", obtain(settings, java))
+    return list(obtain(settings, java, [jar for jar in locked() if jar.jar_set == "spark"]).values())
 
 
 def locked() -> tuple[Jar, ...]:
@@ -79,10 +85,6 @@ def obtain(settings: Settings, java: Java | None = None, jars: Iterable[Jar] | N
             "end it, then retry"
         ) from None
     return {jar: folder / jar.file for jar in jars}
-
-
-def _of_set(jar_set: str, paths: dict[Jar, Path]) -> list[Path]:
-    return [path for jar, path in paths.items() if jar.jar_set == jar_set]
 
 
 def _parse(line: str) -> Jar:
@@ -121,3 +123,19 @@ def _fetch(settings: Settings, java: Java, jars: list[Jar], folder: Path) -> Non
             (fetched / jar.file).replace(folder / jar.file)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def main() -> None:
+    jar_set = sys.argv[1] if len(sys.argv) == 2 else ""
+    chosen = [jar for jar in locked() if jar.jar_set == jar_set]
+    if not chosen:
+        sys.exit("lakehouse.embedded.jars: name one set: kafka or spark")
+    try:
+        paths = obtain(load_settings(), jars=chosen)
+    except LakehouseError as error:
+        sys.exit(f"lakehouse.embedded.jars: {error}")
+    sys.stdout.write(f"{len(paths)} jars in {next(iter(paths.values())).parent}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -63,6 +63,36 @@ def exclusively(path: Path, limit_s: float) -> Iterator[None]:
         os.close(fd)
 
 
+LOOK_S = 0.3
+"""How long a look at a shared lock waits for others who look, each for a moment."""
+
+
+def share(path: Path) -> None:
+    """Holds the lock at ``path`` together with others until this process ends, also as another program (exec).
+
+    The file may lie where this process may only read, once it is there.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    os.set_inheritable(fd, True)
+
+
+def is_shared(path: Path) -> bool:
+    """Whether any process shares the lock at ``path``."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not until(lambda: _flock(fd, fcntl.LOCK_EX), LOOK_S)
+    finally:
+        os.close(fd)
+
+
 def holder(path: Path) -> Holder | None:
     """Who holds the lock at ``path`` now, or None."""
     try:

@@ -7,8 +7,12 @@ import os
 import secrets
 from dataclasses import asdict, dataclass
 
+from lakehouse.embedded.locks import Held, exclusively
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
+
+LIMIT_S = 10.0
+"""How long another process may take to make them."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ def load_secrets(home: Home) -> Secrets:
         raise LakehouseError(
             f"{home.secrets} is missing, and the database under {home.postgres} knows no other passwords; restore it"
         )
+    try:
+        with exclusively(home.run / "secrets.lock", LIMIT_S):
+            if not home.secrets.exists():
+                _make(home)
+    except Held:
+        raise LakehouseError(f"another process is making {home.secrets}; try again") from None
+    return load_secrets(home)
+
+
+def _make(home: Home) -> None:
     made = Secrets(*(secrets.token_urlsafe(24) for _ in range(3)))
     part = home.secrets.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -42,4 +56,3 @@ def load_secrets(home: Home) -> Secrets:
         file.flush()
         os.fsync(file.fileno())
     part.replace(home.secrets)
-    return made

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from lakehouse.embedded import kafka, postgres
 from lakehouse.embedded.console import console
-from lakehouse.embedded.locks import Held, holder, holding
+from lakehouse.embedded.locks import Held, holder, holding, is_shared
 from lakehouse.embedded.pidfiles import end_orphans
 from lakehouse.embedded.stack import KAFKA, POSTGRES, SERVERS, plan_servers
 from lakehouse.embedded.supervisor import Event, Supervisor
@@ -38,6 +38,8 @@ def services(settings: Settings, need: Iterable[str]) -> Iterator[Endpoints]:
         raise ValueError(f"unknown servers: {sorted(unknown)}")
     with ExitStack() as held:
         try:
+            if is_shared(home.services_lock):
+                raise Held(None)
             held.enter_context(holding(home.supervisor_lock, "command"))
         except Held:
             endpoints = _of_the_stack(settings, home, wanted)
@@ -94,9 +96,9 @@ def _of_the_stack(settings: Settings, home: Home, need: frozenset[str]) -> Endpo
 
 
 def stack_runs(home: Home) -> bool:
-    """Whether the lock's holder is a stack; one that has not yet said what it is counts as one."""
+    """Whether the lock's holder is a stack, or services run that were started one by one."""
     running = holder(home.supervisor_lock)
-    return running is not None and running.role == "stack"
+    return (running is not None and running.role == "stack") or is_shared(home.services_lock)
 
 
 def _tell(event: Event) -> None:

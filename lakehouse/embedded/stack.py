@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +38,9 @@ CHAMPION = "champion"
 SERVERS = frozenset({KAFKA, POSTGRES})
 """What a single command may need."""
 
+OWN = (MIGRATE, WRITER, API, DASHBOARD, VALIDATOR, SIMULATOR, CHAMPION)
+"""The project's own services: `lakehouse run` runs each of them on its own."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -68,38 +71,52 @@ def plan_stack(settings: Settings, home: Home, simulate: bool) -> Plan:
     ports = assign(_doors(settings, need | doors))
     endpoints = _endpoints(settings, home, ports)
     services = list(_servers(settings, home, need | {MIGRATE}, ports, endpoints))
-    kafka_first = tuple({KAFKA} & need)
-    java = find_java(settings)
-    services += [
-        _python(
-            WRITER,
-            ("-m", "lakehouse.writer"),
-            settings,
-            healthy=_answers_jobs(home),
-            after=(*kafka_first, MIGRATE),
-            env={"JAVA_HOME": str(java.home)},
-            stop_timeout_s=20.0,
-        ),
-        _python(
-            API,
-            ("-m", "serving.api"),
-            settings,
-            healthy=_answers_http(f"{endpoints.api}/healthz"),
-            after=(MIGRATE,),
-            env={"OMP_NUM_THREADS": "1"},  # a score of one row by several threads takes longer, and now and then 1 s
-        ),
-        _dashboard(settings, endpoints),
-    ]
+    own = _own(settings, home, endpoints, tuple({KAFKA} & need))
+    chosen = [WRITER, API, DASHBOARD]
     if settings.model_file is None and not home.champion.exists():
-        services.append(_first_champion(settings))
+        chosen.append(CHAMPION)
     if simulate:
-        after = (*kafka_first, WRITER)  # the writer has made the topic by then
-        services.append(_python(SIMULATOR, ("-m", "producer.live"), settings, after=after))
+        chosen.append(SIMULATOR)
+    services += [own[name]() for name in chosen]
     policy = RestartPolicy(limit=settings.service_restarts)
     services = [replace(service, restart=policy) for service in services]
     if settings.quality_validator:
-        services.append(_validator(settings, endpoints))
+        services.append(own[VALIDATOR]())
     return Plan(endpoints, tuple(services))
+
+
+def plan_service(settings: Settings, home: Home, name: str) -> Plan:
+    """One of `OWN`, as the stack would run it, beside a Kafka and a Postgres that the settings name.
+
+    Raises LakehouseError where they name none, or give a door no fixed port.
+    """
+    missing = [server for server in ("kafka_bootstrap", "postgres_dsn") if not getattr(settings, server)]
+    if missing:
+        raise LakehouseError(
+            f"run {name}: a service on its own needs a Kafka and a Postgres that are there; set "
+            f"{' and '.join(f'LAKEHOUSE_{server.upper()}' for server in missing)}, or start everything with "
+            "`lakehouse up`"
+        )
+    here = _endpoints(settings, home, _fixed_ports(settings))
+    service = _own(settings, home, here, ())[name]()
+    quality = here.quality if settings.quality_validator else ""
+    return Plan(replace(here, api=settings.api_url or here.api, quality=quality), (service,))
+
+
+def health_check(settings: Settings, home: Home, name: str) -> Callable[[], bool] | None:
+    """What the stack asks of the service of `OWN` with this name where it runs on this machine; None: nothing."""
+    return _check(name, home, _door_addresses(settings, _fixed_ports(settings)))
+
+
+def _fixed_ports(settings: Settings) -> dict[str, int]:
+    """Of the doors, each said by its setting: whoever looks from another machine could not know a port picked here."""
+    ports = {API: settings.api_port, DASHBOARD: settings.dashboard_port, VALIDATOR: settings.quality_port}
+    names = {API: "API_PORT", DASHBOARD: "DASHBOARD_PORT", VALIDATOR: "QUALITY_PORT"}
+    if unknown := [names[name] for name, port in ports.items() if port == 0]:
+        raise LakehouseError(
+            f"LAKEHOUSE_{unknown[0]}=0: a service on its own needs a port that the others know; name one"
+        )
+    return ports
 
 
 def require_disk(settings: Settings, home: Home) -> None:
@@ -134,10 +151,17 @@ def _endpoints(settings: Settings, home: Home, ports: dict[str, int]) -> Endpoin
     return Endpoints(
         kafka=settings.kafka_bootstrap or (f"{LOOPBACK}:{ports[KAFKA]}" if KAFKA in ports else ""),
         **_postgres_addresses(settings, secrets, ports.get(POSTGRES)),
-        api=f"http://{_visible(settings.bind_address)}:{ports[API]}" if API in ports else "",
-        dashboard=f"http://{_visible(settings.bind_address)}:{ports[DASHBOARD]}" if DASHBOARD in ports else "",
-        quality=f"http://{_visible(docs_address(settings))}:{ports[VALIDATOR]}" if VALIDATOR in ports else "",
+        **_door_addresses(settings, ports),
     )
+
+
+def _door_addresses(settings: Settings, ports: dict[str, int]) -> dict[str, str]:
+    """Where the doors answer on this machine, by their names in Endpoints; empty for one that is not opened."""
+    hosts = {API: settings.bind_address, DASHBOARD: settings.bind_address, VALIDATOR: docs_address(settings)}
+    names = {API: "api", DASHBOARD: "dashboard", VALIDATOR: "quality"}
+    return {
+        names[door]: f"http://{_visible(host)}:{ports[door]}" if door in ports else "" for door, host in hosts.items()
+    }
 
 
 def _postgres_addresses(settings: Settings, secrets: Secrets, port: int | None) -> dict[str, str]:
@@ -173,10 +197,74 @@ def _servers(
     if POSTGRES in need:
         yield postgres.postgres_service(home, ports[POSTGRES], load_secrets(home).postgres_owner)
     if need & {POSTGRES, MIGRATE} and endpoints.postgres_owner:
-        yield _python(MIGRATE, ("-m", "serving.migrate"), settings, after=tuple({POSTGRES} & need), task=True)
+        yield _migrate(settings, after=tuple({POSTGRES} & need))
 
 
-def _dashboard(settings: Settings, endpoints: Endpoints) -> Service:
+def _own(
+    settings: Settings, home: Home, endpoints: Endpoints, kafka_first: tuple[str, ...]
+) -> dict[str, Callable[[], Service]]:
+    """What makes the spec of each of `OWN`; ``kafka_first`` is Kafka's name where it is started here too."""
+    addresses = {"api": endpoints.api, "dashboard": endpoints.dashboard, "quality": endpoints.quality}
+
+    def healthy(name: str) -> Callable[[], bool]:
+        return _check(name, home, addresses) or _always
+
+    return {
+        MIGRATE: lambda: _migrate(settings),
+        WRITER: lambda: _writer(settings, healthy(WRITER), after=(*kafka_first, MIGRATE)),
+        API: lambda: _api(settings, healthy(API)),
+        DASHBOARD: lambda: _dashboard(settings, endpoints, healthy(DASHBOARD)),
+        VALIDATOR: lambda: _validator(settings, healthy(VALIDATOR)),
+        # The writer has made the topic by then.
+        SIMULATOR: lambda: _python(SIMULATOR, ("-m", "producer.live"), settings, after=(*kafka_first, WRITER)),
+        CHAMPION: lambda: _first_champion(settings),
+    }
+
+
+def _check(name: str, home: Home, addresses: Mapping[str, str]) -> Callable[[], bool] | None:
+    """``addresses`` are those of `_door_addresses`."""
+    if name == WRITER:
+        return _answers_jobs(home)
+    paths = {
+        API: f"{addresses['api']}/healthz",
+        DASHBOARD: f"{addresses['dashboard']}/_stcore/health",
+        VALIDATOR: addresses["quality"],
+    }
+    return _answers_http(paths[name]) if name in paths else None
+
+
+def _always() -> bool:
+    return True
+
+
+def _migrate(settings: Settings, after: tuple[str, ...] = ()) -> Service:
+    return _python(MIGRATE, ("-m", "serving.migrate"), settings, after=after, task=True)
+
+
+def _writer(settings: Settings, healthy: Callable[[], bool], after: tuple[str, ...]) -> Service:
+    return _python(
+        WRITER,
+        ("-m", "lakehouse.writer"),
+        settings,
+        healthy=healthy,
+        after=after,
+        env={"JAVA_HOME": str(find_java(settings).home)},
+        stop_timeout_s=20.0,
+    )
+
+
+def _api(settings: Settings, healthy: Callable[[], bool]) -> Service:
+    return _python(
+        API,
+        ("-m", "serving.api"),
+        settings,
+        healthy=healthy,
+        after=(MIGRATE,),
+        env={"OMP_NUM_THREADS": "1"},  # a score of one row by several threads takes longer, and now and then 1 s
+    )
+
+
+def _dashboard(settings: Settings, endpoints: Endpoints, healthy: Callable[[], bool]) -> Service:
     package = find_spec("dashboard")
     if package is None or not package.submodule_search_locations:
         raise LakehouseError("the package `dashboard` is not installed; reinstall the project")
@@ -199,7 +287,7 @@ def _dashboard(settings: Settings, endpoints: Endpoints) -> Service:
         DASHBOARD,
         ("-m", "streamlit", "run", str(app), *arguments),
         settings,
-        healthy=_answers_http(f"{endpoints.dashboard}/_stcore/health"),
+        healthy=healthy,
         after=(MIGRATE,),
     )
 
@@ -211,13 +299,13 @@ def _first_champion(settings: Settings) -> Service:
     return replace(service, background=True)
 
 
-def _validator(settings: Settings, endpoints: Endpoints) -> Service:
+def _validator(settings: Settings, healthy: Callable[[], bool]) -> Service:
     """Beside the stream, which goes on however often this one dies."""
     service = _python(
         VALIDATOR,
         ("-m", "quality.validator"),
         settings,
-        healthy=_answers_http(endpoints.quality),
+        healthy=healthy,
         after=(WRITER,),
         env=dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
     )
@@ -229,7 +317,7 @@ def _python(
     arguments: tuple[str, ...],
     settings: Settings,
     *,
-    healthy: Callable[[], bool] = lambda: True,
+    healthy: Callable[[], bool] = _always,
     after: tuple[str, ...] = (),
     env: dict[str, str] | None = None,
     task: bool = False,

@@ -15,7 +15,7 @@ import psutil
 from lakehouse.alerts import current
 from lakehouse.embedded import screen
 from lakehouse.embedded.livestate import read_champion, read_writer
-from lakehouse.embedded.locks import holder
+from lakehouse.embedded.locks import holder, is_shared
 from lakehouse.embedded.runstate import StackState
 from lakehouse.embedded.supervisor import ServiceStatus
 from lakehouse.embedded.waiting import until
@@ -29,7 +29,8 @@ from lakehouse.obstacles import full_disk
 class Report:
     """A running stack."""
 
-    state: StackState
+    state: StackState | None
+    """None for services that were started one by one: nobody watches over them all."""
     addresses: dict[str, str]
     """Empty while it is about to start."""
     writer: dict[str, Any] | None
@@ -45,10 +46,10 @@ class Report:
         return {
             "running": True,
             "home": str(home.root),
-            "phase": self.state.phase,
-            "pid": self.state.pid,
-            "since": _iso(self.state.since),
-            "services": [_service(service) for service in self.state.services],
+            "phase": "running" if self.state is None else self.state.phase,
+            "pid": None if self.state is None else self.state.pid,
+            "since": None if self.state is None else _iso(self.state.since),
+            "services": [] if self.state is None else [_service(service) for service in self.state.services],
             "addresses": self.addresses,
             "writer": writer,
             "quality": quality,
@@ -61,11 +62,14 @@ class Report:
 def look(home: Home) -> Report | None:
     """The stack that runs under the home, or None."""
     running = holder(home.supervisor_lock)
-    if running is None or running.role != "stack":
+    if running is not None and running.role == "stack":
+        state = StackState.load(home)
+        if state is None or state.pid != running.pid:
+            state = StackState(running.pid, "starting", time.time(), ())
+    elif is_shared(home.services_lock):
+        state = None
+    else:
         return None
-    state = StackState.load(home)
-    if state is None or state.pid != running.pid:
-        state = StackState(running.pid, "starting", time.time(), ())
     try:
         addresses = screen.addresses(Endpoints.load(home), home)
     except LakehouseError:
@@ -79,6 +83,11 @@ def stop_stack(home: Home, timeout_s: float) -> bool:
     Raises LakehouseError where it has not stopped after ``timeout_s`` seconds, or only another command runs.
     """
     running = holder(home.supervisor_lock)
+    if running is None and is_shared(home.services_lock):
+        raise LakehouseError(
+            f"services of {home.root} run that were started one by one, by `lakehouse run`: end each of them, or all "
+            "containers by `bash run_all.sh --docker down`"
+        )
     if running is None:
         return False
     if running.role != "stack":

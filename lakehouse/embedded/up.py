@@ -10,7 +10,7 @@ from lakehouse.doors import spoken_in_plain
 from lakehouse.embedded import logs, screen
 from lakehouse.embedded.console import out as console
 from lakehouse.embedded.livestate import live_lines, read_writer
-from lakehouse.embedded.locks import Held, Holder, holding
+from lakehouse.embedded.locks import Held, Holder, holding, is_shared
 from lakehouse.embedded.runstate import Phase, StackState
 from lakehouse.embedded.services import prepare
 from lakehouse.embedded.signals import StopRequest
@@ -35,14 +35,19 @@ def run_stack(settings: Settings, simulate: bool) -> None:
     does not start or stay up; whatever had been started is stopped by then.
     """
     home = Home(settings.home).make()
+    if is_shared(home.services_lock):
+        raise LakehouseError(
+            f"services of {home.root} run that were started one by one, by `lakehouse run`; end them first, or name "
+            "another home with --home"
+        )
     try:
         with holding(home.supervisor_lock, "stack"), StopRequest() as stop:
             _Run(settings, home, simulate, stop).run()
     except Held as held:
-        raise LakehouseError(_say_held(home, held.holder)) from None
+        raise LakehouseError(say_held(home, held.holder)) from None
 
 
-def _say_held(home: Home, holder: Holder | None) -> str:
+def say_held(home: Home, holder: Holder | None) -> str:
     if holder and holder.role == "command":
         return (
             f"another lakehouse command (pid {holder.pid}) runs its own servers under {home.root}; wait until it has "
