@@ -15,6 +15,7 @@ import typer
 
 from benchmarks import backlog as backlog_benchmark
 from benchmarks import backlog_topic, machine
+from benchmarks import cluster as cluster_benchmark
 from benchmarks import costs as costs_benchmark
 from benchmarks import detection as detection_benchmark
 from benchmarks import footprint as footprint_benchmark
@@ -119,6 +120,34 @@ def backlog(
         else backlog_benchmark.Options(topic, repeats=repeats, only=tuple(filter(None, only.split(","))))
     )
     _measure("backlog", backlog_benchmark.measure, options, quick, results, work)
+
+
+@app.command()
+def cluster(
+    events: Annotated[int, typer.Option(min=1_000, metavar="N", help="Messages in the topic.")] = 200_000,
+    partitions: Annotated[int, typer.Option(min=1, metavar="N", help="Partitions of the topic.")] = 16,
+    only: Annotated[
+        str, typer.Option(metavar="PART", help="Only this part: 'laptop', '1 worker' or '2 workers'.")
+    ] = "",
+    quick: QuickOption = False,
+    results: ResultsOption = RESULTS,
+    work: WorkOption = WORK,
+) -> None:
+    """A backlog taken by a standalone Spark cluster, with one worker and with two: the speed-up, and who has the cores.
+
+    Examples:
+
+      python -m benchmarks cluster
+      python -m benchmarks cluster --events 50000 --only "2 workers"
+    """
+    options = cluster_benchmark.QUICK
+    if not quick:
+        options = cluster_benchmark.Options(backlog_topic.Backlog(events=events, users=events // 10), partitions)
+    if only:
+        if only not in cluster_benchmark.PARTS:
+            raise LakehouseError(f"there is no part {only!r}; there are {', '.join(cluster_benchmark.PARTS)}")
+        options = replace(options, parts=(only,))
+    _measure("cluster", cluster_benchmark.measure, options, quick, results, work)
 
 
 @app.command()
@@ -355,6 +384,7 @@ def everything(
     for name, measure, options, short in (
         ("freshness", freshness_benchmark.measure, freshness_benchmark.Options(), freshness_benchmark.QUICK),
         ("backlog", backlog_benchmark.measure, backlog_benchmark.Options(), backlog_benchmark.QUICK),
+        ("cluster", cluster_benchmark.measure, cluster_benchmark.Options(), cluster_benchmark.QUICK),
         ("growth", growth_benchmark.measure, growth_benchmark.Options(), growth_benchmark.QUICK),
         ("scoring", scoring_benchmark.measure, scoring_benchmark.Options(), scoring_benchmark.QUICK),
         ("detection", detection_benchmark.measure, detection_benchmark.Options(), detection_benchmark.QUICK),

@@ -93,6 +93,8 @@ def _changed(settings: Settings) -> dict[str, str]:
         "model_file",
         "dashboard_login_file",
         "dashboard_users",
+        "spark_python",
+        "spark_wheel",
     }
     return {
         name: str(getattr(settings, name))

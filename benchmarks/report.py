@@ -9,7 +9,18 @@ from typing import Any, Final
 from benchmarks import markdown as md
 from benchmarks.plot import plot
 from benchmarks.results import FORMAT
-from benchmarks.sections import backlog, costs, detection, footprint, freshness, growth, pages, scoring, validation
+from benchmarks.sections import (
+    backlog,
+    cluster,
+    costs,
+    detection,
+    footprint,
+    freshness,
+    growth,
+    pages,
+    scoring,
+    validation,
+)
 from lakehouse.errors import LakehouseError
 
 Document = dict[str, Any]
@@ -18,6 +29,7 @@ Document = dict[str, Any]
 SECTIONS: Final = {
     "freshness": freshness.section,
     "backlog": backlog.section,
+    "cluster": cluster.section,
     "growth": growth.section,
     "scoring": scoring.section,
     "detection": detection.section,

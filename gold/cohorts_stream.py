@@ -103,7 +103,7 @@ class CohortsStage(Follower):
 
     def _parts(self, version: int) -> Iterator[pl.DataFrame]:
         store = self.context.store
-        if not store.delta_rs_commits(0):  # a cluster, which bounds its memory itself
+        if not store.delta_rs_commits(0) and store.rows(D, version):  # a cluster, which bounds its memory itself
             parts = apply(store.read(D, version=version).select(*READ), cohorts, arrow_schema(C), by=[D.user_id])
             yield pl.DataFrame(parts if isinstance(parts, pa.Table) else parts.toArrow())
             return

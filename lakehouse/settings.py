@@ -153,6 +153,12 @@ class Settings(BaseSettings):
     spark_master: str = Field("local[2]", description="Spark master; local[N] runs it in the writer's process.")
     spark_driver_memory: str = Field("1g", pattern=r"^[1-9][0-9]*[mg]$", description="Heap of the Spark driver.")
     spark_conf: dict[str, str] = Field({}, repr=False, description="Further Spark settings, as a JSON object.")
+    spark_python: str | None = Field(
+        None, description="Python of Spark's workers; default: the writer's own, on a cluster python3 of each node."
+    )
+    spark_wheel: Path | None = Field(
+        None, description="Wheel of the project that a cluster's workers are sent; without it they need it installed."
+    )
     java_home: Path | None = Field(None, description="A Java 17 or 21; default: JAVA_HOME, PATH, the bundled one.")
     cache: Path | None = Field(None, description="Folder of jars and first champions; default: in the user's cache.")
     maven_repository: str | None = Field(None, description="Root of a Maven mirror, default: Maven Central.")

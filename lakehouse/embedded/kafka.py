@@ -1,4 +1,4 @@
-"""The embedded broker: Apache Kafka, one node in KRaft mode, on loopback."""
+"""The embedded broker: Apache Kafka in KRaft mode, on loopback; one node, or several with copies of each topic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 import os
 import subprocess
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.embedded import jars
@@ -39,32 +40,64 @@ _LOGGING = {
 }
 
 
+@dataclass(frozen=True)
+class Node:
+    """A broker that is a controller too."""
+
+    number: int
+    """From 1; it keeps it for ever."""
+    port: int
+    controller_port: int
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+
 def kafka_service(settings: Settings, home: Home, java: Java, port: int, controller_port: int) -> Service:
-    """The broker's spec; formats its storage at the first start. Raises LakehouseError."""
+    """The one broker's spec; formats its storage at the first start. Raises LakehouseError."""
+    node = Node(1, port, controller_port)
+    return _service("kafka", settings, home.kafka, java, node, [node], uuid.uuid4())
+
+
+def kafka_services(settings: Settings, home: Home, java: Java, nodes: Sequence[Node]) -> list[Service]:
+    """The specs of several brokers, each with a folder of its own; a topic has a copy on up to three of them.
+
+    Formats their storage at the first start. Raises LakehouseError.
+    """
+    cluster = uuid.uuid5(uuid.NAMESPACE_URL, home.kafka.as_uri())  # one name for all, also where one is formatted anew
+    names = {node: f"kafka-{node.number}" for node in nodes}
+    return [_service(name, settings, home.kafka / name, java, node, nodes, cluster) for node, name in names.items()]
+
+
+def _service(
+    name: str, settings: Settings, folder: Path, java: Java, node: Node, nodes: Sequence[Node], cluster: uuid.UUID
+) -> Service:
     class_path = os.pathsep.join(str(path) for path in jars.kafka(settings, java))
     run = (str(java.executable), *HEAP, *QUICK_START, *(f"-D{name}={value}" for name, value in _LOGGING.items()))
     run += ("-cp", class_path)
-    home.kafka.mkdir(parents=True, exist_ok=True)
-    properties = home.kafka / "server.properties"
-    properties.write_text(_properties(settings, port, controller_port))
-    if not (home.kafka / DATA / "meta.properties").is_file():
-        _format(run, properties)
+    folder.mkdir(parents=True, exist_ok=True)
+    properties = folder / "server.properties"
+    properties.write_text(_properties(settings, node, nodes))
+    if not (folder / DATA / "meta.properties").is_file():
+        _format(run, properties, cluster)
     return Service(
-        name="kafka",
+        name=name,
         argv=(*run, "kafka.Kafka", properties.name),
-        healthy=answers(f"{LOOPBACK}:{port}"),
+        healthy=answers(node.address),
         env={"JAVA_HOME": str(java.home)},
-        cwd=home.kafka,
+        cwd=folder,
         stop_timeout_s=15.0,
     )
 
 
 def answers(bootstrap: str, security: KafkaSecurity = PLAIN_TEXT) -> Callable[[], bool]:
-    """A health check: the broker answers a metadata request, so that it has become leader of itself."""
-    host, _, port = bootstrap.split(",")[0].rpartition(":")
+    """A health check: a broker of ``bootstrap`` (HOST:PORT, comma-separated) answers a metadata request, so that it has
+    become leader of itself, or follows one."""
+    places = [(host, int(port)) for host, _, port in (each.strip().rpartition(":") for each in bootstrap.split(","))]
 
     def check() -> bool:
-        if not accepts(host, int(port)):
+        if not any(accepts(host, port) for host, port in places):
             return False
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
@@ -79,15 +112,15 @@ def answers(bootstrap: str, security: KafkaSecurity = PLAIN_TEXT) -> Callable[[]
     return check
 
 
-def _properties(settings: Settings, port: int, controller_port: int) -> str:
-    """The quorum is static, of this one node: nothing about it is stored, so that the ports may change."""
-    listen, control = f"{LOOPBACK}:{port}", f"{LOOPBACK}:{controller_port}"
+def _properties(settings: Settings, node: Node, nodes: Sequence[Node]) -> str:
+    """The quorum is static, of these nodes: nothing about it is stored, so that the ports may change."""
+    copies = min(3, len(nodes))
     lines = {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@{control}",
-        "listeners": f"PLAINTEXT://{listen},CONTROLLER://{control}",
-        "advertised.listeners": f"PLAINTEXT://{listen}",
+        "node.id": node.number,
+        "controller.quorum.voters": ",".join(f"{each.number}@{LOOPBACK}:{each.controller_port}" for each in nodes),
+        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{LOOPBACK}:{node.controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{node.address}",
         "controller.listener.names": "CONTROLLER",
         "log.dirs": DATA,
         "num.partitions": settings.topic_partitions,
@@ -95,22 +128,24 @@ def _properties(settings: Settings, port: int, controller_port: int) -> str:
         "log.segment.bytes": 64 * 1024 * 1024,  # small, so that retention, which drops whole segments, keeps up
         "message.max.bytes": max(1_048_588, settings.max_event_bytes * 4),
         "auto.create.topics.enable": "false",  # a topic made by accident has the wrong partitions and clock
+        "default.replication.factor": copies,
+        "min.insync.replicas": max(1, copies - 1),  # what is acknowledged is on two of three, and one may be away
         "offsets.topic.num.partitions": 1,
-        "offsets.topic.replication.factor": 1,
+        "offsets.topic.replication.factor": copies,
         "transaction.state.log.num.partitions": 1,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": max(1, copies - 1),
         "share.coordinator.state.topic.num.partitions": 1,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": max(1, copies - 1),
         "group.initial.rebalance.delay.ms": 0,
     }
     return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-def _format(run: tuple[str, ...], properties: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-    command = [*run, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", properties.name]
+def _format(run: tuple[str, ...], properties: Path, cluster: uuid.UUID) -> None:
+    name = base64.urlsafe_b64encode(cluster.bytes).rstrip(b"=").decode()
+    command = [*run, "kafka.tools.StorageTool", "format", f"--cluster-id={name}", "--config", properties.name]
     # --ignore-formatted: a format that was killed half-way is done again.
     command.append("--ignore-formatted")
     done = subprocess.run(command, cwd=properties.parent, capture_output=True, text=True, check=False)

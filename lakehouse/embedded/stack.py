@@ -119,6 +119,18 @@ def _fixed_ports(settings: Settings) -> dict[str, int]:
     return ports
 
 
+def plan_writer(settings: Settings, home: Home) -> Plan:
+    """What a writer needs that runs by itself: the migrations, and where the servers that the settings name answer.
+
+    Raises LakehouseError where they name none.
+    """
+    for name, server in (("kafka_bootstrap", "Kafka"), ("postgres_dsn", "Postgres")):
+        if not getattr(settings, name):
+            raise LakehouseError(f"a writer by itself needs {server} of your own; name it by LAKEHOUSE_{name.upper()}")
+    endpoints = _endpoints(settings, home, {})
+    return Plan(endpoints, tuple(_servers(settings, home, frozenset({MIGRATE}), {}, endpoints)))
+
+
 def require_disk(settings: Settings, home: Home) -> None:
     """Raises LakehouseError where the disk of the home has less left than the setting min_free_disk_mb."""
     short = short_of_disk(home.root, settings.min_free_disk_mb)

@@ -1,0 +1,1 @@
+"""The writer as an application that `spark-submit` runs, beside servers of one's own."""
