@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,18 +26,21 @@ LIMIT_S: Final = 60.0
 """Longest wait for a page to be drawn: much more than anybody would."""
 
 # A page is drawn once its script has run to its end and nothing on it is stale or a placeholder any more; charts and
-# tables, whose code is loaded when the first of them comes, are placeholders until they are there; what is folded away
-# is not waited for.
+# tables, whose code is loaded when the first of them comes, are placeholders until they are there. What a closed
+# expander holds is not drawn before somebody opens it.
 _DRAWN: Final = """
-() => document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]') !== null
-   && document.querySelector('[data-testid="stHeading"]') !== null
-   && document.querySelector(
-        '[data-testid="stSkeleton"], [data-testid="stAppSkeleton"], [data-testid="stSpinner"], [data-stale="true"]'
-      ) === null
-   && [...document.querySelectorAll('[data-testid="stEChartsChart"], [data-testid="stDataFrame"]')]
-        .filter(element => !element.closest('details:not([open])'))
-        .every(element => element.querySelector('canvas'))
-   && performance.now()
+() => {
+    const shown = selector => [...document.querySelectorAll(selector)].filter(
+        element => element.closest('details:not([open])') === null
+    );
+    return document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]') !== null
+        && document.querySelector('[data-testid="stHeading"]') !== null
+        && shown('[data-testid="stSkeleton"], [data-testid="stAppSkeleton"], [data-testid="stSpinner"]').length === 0
+        && shown('[data-stale="true"]').length === 0
+        && shown('[data-testid="stEChartsChart"], [data-testid="stDataFrame"]')
+            .every(element => element.querySelector('canvas'))
+        && performance.now();
+}
 """
 
 _REFRESHED: Final = """
@@ -56,6 +59,27 @@ drawn => new Promise(done => {
     button.click();
 })
 """
+
+_WATCH: Final = """
+drawn => {
+    const app = document.querySelector('[data-testid="stApp"]');
+    const look = () => {
+        const now = performance.now();
+        if (app.dataset.testScriptState === 'running') {
+            window.runBegan ??= now;
+        } else if (window.runBegan !== undefined && eval(drawn)()) {
+            window.runs.push([window.runBegan, now]);
+            window.runBegan = undefined;
+        }
+    };
+    window.runs = [];
+    window.runBegan = undefined;
+    new MutationObserver(look).observe(app, {attributes: true, childList: true, subtree: true});
+}
+"""
+
+PAUSE_MS: Final = 1_000.0
+"""Panels refresh one after the other, each as a run of its own; what begins so soon after another is one refresh."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +178,28 @@ def wait_until_drawn(page: Page) -> float:
 def refresh(page: Page) -> float:
     """Clicks Refresh and returns the seconds until everything is drawn again; on a page that is drawn, and not live."""
     return float(page.evaluate(_REFRESHED, _DRAWN)) / 1000
+
+
+def watch(page: Page) -> None:
+    """From now on each refresh of the page, which is drawn, is noted: see `watched`."""
+    page.evaluate(_WATCH, _DRAWN)
+
+
+def watched(page: Page) -> list[float]:
+    """The seconds of each refresh that the page has made by itself since `watch`: from its first panel's beginning
+    until all were drawn again."""
+    return refreshes(page.evaluate("window.runs"))
+
+
+def refreshes(runs: Sequence[Sequence[float]]) -> list[float]:
+    """Seconds of each refresh; ``runs`` are beginnings and ends in milliseconds, in their order. Pure."""
+    found: list[list[float]] = []
+    for began, ended in runs:
+        if found and began - found[-1][1] <= PAUSE_MS:
+            found[-1][1] = ended
+        else:
+            found.append([began, ended])
+    return [(ended - began) / 1000 for began, ended in found]
 
 
 def whole_height(page: Page) -> int:

@@ -17,7 +17,12 @@ SHADES: Final = ("#0b6e99", "#4fa3c7", "#9fcbe0")
 
 def plot(documents: dict[str, Any], path: Path) -> bool:
     """Writes an SVG, the same for the same results; False where there is nothing to draw."""
-    panels: dict[str, Callable[[Axes, Any], None]] = {"freshness": _freshness, "backlog": _backlog, "growth": _growth}
+    panels: dict[str, Callable[[Axes, Any], None]] = {
+        "freshness": _freshness,
+        "backlog": _backlog,
+        "growth": _growth,
+        "pages": _pages,
+    }
     drawn = [(panels[name], document["result"]) for name, document in documents.items() if name in panels]
     if not drawn:
         return False
@@ -73,3 +78,24 @@ def _growth(axes: Axes, result: Any) -> None:
     axes.set_title("A micro-batch as history grows")
     if parts:
         axes.legend(frameon=False)
+
+
+def _pages(axes: Axes, result: Any) -> None:
+    """Each page by the view that takes longest to refresh."""
+    slowest: dict[str, list[float]] = {}
+    for page in result["pages"]:
+        states = [page, page["with_events"]] if page["with_events"] else [page]
+        found = [state["refresh_s"]["median"] for state in states]
+        before = slowest.get(page["name"], [0.0] * len(found))
+        slowest[page["name"]] = [max(pair) for pair in zip(found, before, strict=True)]
+    names = list(slowest)[::-1]
+    for number, label in enumerate(("alone", "events coming")):
+        values = [slowest[name][number] for name in names if number < len(slowest[name])]
+        if values:
+            places = [place - number * 0.4 for place in range(len(names))]
+            axes.barh(places, values, height=0.38, color=(OURS, OTHER)[number], label=label)
+    axes.axvline(result["refresh_goal_s"], color="#d1732a", linewidth=1, label="goal")
+    axes.set_yticks([place - 0.2 for place in range(len(names))], names)
+    axes.set_xlabel("s")
+    axes.set_title("A page's refresh, its slowest view")
+    axes.legend(frameon=False)

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -54,7 +54,8 @@ class Usage:
     total_memory_peak: float
     """MiB, of all processes of the stack at one moment."""
     cores: Mapping[str, float]
-    """Cores kept busy by each process on the average; ``others`` are not the stack's, nor the benchmark's."""
+    """Cores kept busy by each process on the average; ``benchmark``: what measures, and the browsers where there are
+    some; ``others`` are not the stack's, nor the benchmark's."""
 
 
 @dataclass
@@ -86,12 +87,11 @@ def sampled(stack: Stack, load_pid: int | None = None) -> Iterator[Samples]:
     samples, done = Samples(), threading.Event()
 
     def run() -> None:
-        began, busy = time.monotonic(), busy_seconds()
-        before = {key: seconds for _, key, seconds in _processes(stack, load_pid)}
+        began, busy, before = time.monotonic(), busy_seconds(), _processor_seconds(stack, load_pid)
         while not done.wait(INTERVAL_S):
             samples.memory.append(_memory(stack))
-        for name, key, seconds in _processes(stack, load_pid):
-            samples.processor_seconds[name] += seconds - before.get(key, 0.0)
+        for name, seconds in _processor_seconds(stack, load_pid).items():
+            samples.processor_seconds[name] = max(0.0, seconds - before.get(name, 0.0))
         samples.seconds = time.monotonic() - began
         known = sum(samples.processor_seconds.values())
         samples.processor_seconds["others"] = max(0.0, busy_seconds() - busy - known)
@@ -131,14 +131,27 @@ def _memory(stack: Stack) -> dict[str, float]:
     return sample
 
 
-def _processes(stack: Stack, load_pid: int | None) -> Iterator[tuple[str, tuple[int, float], float]]:
-    """Name, identity and processor seconds so far of each process that is known."""
-    known = families(stack) | {"benchmark": [psutil.Process()]}
+def _processor_seconds(stack: Stack, load_pid: int | None) -> dict[str, float]:
+    """Of each family, so far: what its processes took, and what those took that have ended before. Postgres makes one
+    for each session, and most are gone before anybody looks."""
+    own = psutil.Process()
+    beside = [child for child in own.children(recursive=True) if child.pid != load_pid]
+    # What the supervisor's have taken that ended were services of their own.
+    seconds = {name: taken(found, ended=name != "supervisor") for name, found in families(stack).items()}
+    seconds["benchmark"] = taken([own, *beside], ended=False)
     if load_pid is not None:
         with contextlib.suppress(psutil.Error):
-            known["load"] = [psutil.Process(load_pid)]
-    for name, processes in known.items():
-        for process in processes:
-            with contextlib.suppress(psutil.Error):
-                times = process.cpu_times()
-                yield name, (process.pid, process.create_time()), times.user + times.system
+            seconds["load"] = taken([psutil.Process(load_pid)], ended=False)
+    return seconds
+
+
+def taken(processes: Iterable[psutil.Process], *, ended: bool) -> float:
+    """Processor seconds of these; with ``ended`` those of their children too that have ended."""
+    seconds = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            seconds += times.user + times.system
+            if ended:
+                seconds += times.children_user + times.children_system
+    return seconds

@@ -101,6 +101,17 @@ class TableAt:
             kept = kept.filter(((least < span.end) & (greatest >= span.start - _CUT)).fill_null(value=True))
         return replace(self, files=kept)
 
+    def split(self, span: Span | None) -> tuple[TableAt, TableAt]:
+        """Of the files that may hold rows of ``span``: those that hold no other, and the rest."""
+        within, time = self.within(span), TIMES.get(self.table)
+        if span is None or time is None or time.type == "date" or within.files.is_empty():
+            return within, replace(within, files=within.files.clear())  # a partition is of one day
+        if f"min.{time}" not in within.files.columns:
+            return replace(within, files=within.files.clear()), within
+        least, greatest = pl.col(f"min.{time}"), pl.col(f"max.{time}")
+        inside = ((least >= span.start) & (greatest + _CUT <= span.end)).fill_null(value=False)
+        return replace(within, files=within.files.filter(inside)), replace(within, files=within.files.filter(~inside))
+
     def apart_from(self, other: TableAt) -> TableAt:
         """With the files only that ``other`` has not: a file that both have holds the same rows in both."""
         return replace(self, files=self.files.join(other.files, on=PATH, how="anti"))
@@ -110,11 +121,10 @@ class TableAt:
         folder = self.home.table(self.table.name)
         return [file_path(folder, path) for path in self.files[PATH].sort()]
 
-    def scan(self, span: Span | None = None) -> pl.LazyFrame:
-        """The rows, those of ``span`` only where one is given."""
-        return scan_files(self.table, [str(path) for path in self.within(span).paths()]).filter(
-            *_inside(span, self.table)
-        )
+    def scan(self, span: Span | None = None, path_column: str | None = None) -> pl.LazyFrame:
+        """The rows, those of ``span`` only where one is given; with ``path_column``, the path of each row's file."""
+        files = [str(path) for path in self.within(span).paths()]
+        return scan_files(self.table, files, path_column).filter(*_inside(span, self.table))
 
     def reading(self) -> AbstractContextManager[None]:
         """What is scanned of it is collected within this. Raises NotKept where a file was removed meanwhile."""

@@ -20,11 +20,11 @@ def polars_schema(table: type[Table]) -> pl.Schema:
     return pl.DataFrame(arrow.empty_table()).schema
 
 
-def scan_files(table: type[Table], files: Sequence[str]) -> pl.LazyFrame:
-    """The rows of some of the table's data files, named by their paths."""
+def scan_files(table: type[Table], files: Sequence[str], path_column: str | None = None) -> pl.LazyFrame:
+    """The rows of some of the table's data files, named by their paths; with ``path_column``, each row's path in it."""
     schema = polars_schema(table)
     if not files:
-        return pl.LazyFrame(schema=schema)
+        return pl.LazyFrame(schema=schema if path_column is None else {**schema, path_column: pl.String()})
     partitions = {str(column): schema[str(column)] for column in table.partition_by}
     return pl.scan_parquet(
         list(files),
@@ -33,5 +33,6 @@ def scan_files(table: type[Table], files: Sequence[str]) -> pl.LazyFrame:
         hive_partitioning=bool(partitions),
         hive_schema=partitions or None,
         cast_options=_AS_SPARK_WROTE_THEM,
+        include_file_paths=path_column,
         extra_columns="ignore",  # a merge by Spark leaves an empty _change_type in its files
     )

@@ -18,6 +18,7 @@ from dashboard.words import shortened
 from lakehouse import event
 from lakehouse.contracts import PIPELINE, FunnelSummary, FunnelWindows, SilverEvents, Table
 from lakehouse.home import Home
+from lakehouse.scans import scan_files
 
 BY_NAME: Final[Mapping[str, type[Table]]] = {table.name: table for table in PIPELINE}
 """The tables that can be looked back at."""
@@ -27,6 +28,10 @@ EXAMPLES: Final = 20
 """Of each kind."""
 MOST_COLUMNS: Final = 6
 """Of a row that was added or removed."""
+
+FILE: Final = "path of the file"
+MOST_FILES: Final = 100_000
+"""Whose counts are remembered, at some 300 bytes each."""
 
 _SUMS: Final = {event.VIEW: "num_views", event.ADD_TO_CART: "num_add_to_cart", event.PURCHASE: "num_purchases"}
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
@@ -93,22 +98,57 @@ def _both(home: Home, name: str, then: Then, now: int, span: Span | None) -> tup
 
 
 def totals_of(at: TableAt, span: Span | None) -> Totals:
-    """Counted while it is scanned: a few columns of the files that may hold rows of ``span``."""
-    rows = at.scan(span)
-    names = {str(column) for column in at.table.columns()}
-    if at.table in TIMES and set(_SUMS.values()) <= names:  # a user's features count a lookback, each its own
-        sums = (pl.col(column).sum() for column in (FunnelSummary.num_events, *_SUMS.values()))
-        return Totals(*rows.select(pl.len(), *sums).collect(engine="streaming").row(0))
-    if str(SilverEvents.event_type) in names:
-        is_counted = str(FunnelWindows.num_events) in names
-        count = pl.col(FunnelWindows.num_events).sum() if is_counted else pl.len()
-        found = rows.group_by(SilverEvents.event_type).agg(pl.len().alias("rows"), count.alias("events"))
-        by_type = found.collect(engine="streaming")
-        events = dict(by_type.select(SilverEvents.event_type, "events").iter_rows())
-        return Totals(
-            int(by_type["rows"].sum()), int(by_type["events"].sum()), *(int(events.get(kind, 0)) for kind in _SUMS)
-        )
-    return Totals(int(rows.select(pl.len()).collect(engine="streaming").item()), None)
+    """Of its rows in ``span``, or of all.
+
+    A file never changes, so what one holds is counted once and remembered: each look at a table that gets rows all the
+    time reads the files that have come since, and those that ``span`` cuts.
+    """
+    whole, cut = at.split(span)
+    by_file = [*_remembered(whole).values(), *_counted(cut.scan(span, FILE), at.table).values()]
+    sums = [sum(counts) for counts in zip(*by_file, strict=True)] or [0] * len(_counts(at.table))
+    return Totals(*sums) if len(sums) > 1 else Totals(sums[0], None)
+
+
+def _remembered(at: TableAt) -> dict[str, tuple[int, ...]]:
+    """`_counted` of all its rows."""
+    known, paths = _known(), [str(path) for path in at.paths()]
+    found = {path: known[path] for path in paths if path in known}
+    unknown = [path for path in paths if path not in found]
+    if unknown:
+        nothing = (0,) * len(_counts(at.table))
+        read = dict.fromkeys(unknown, nothing) | _counted(scan_files(at.table, unknown, FILE), at.table)
+        if len(known) + len(read) > MOST_FILES:
+            known.clear()
+        known.update(read)
+        found |= read
+    return found
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _known() -> dict[str, tuple[int, ...]]:
+    """What the files hold that were read, by their paths; shared by all who look."""
+    return {}
+
+
+def _counted(rows: pl.LazyFrame, table: type[Table]) -> dict[str, tuple[int, ...]]:
+    """For each file, its path in the column `FILE`, the `_counts` of its rows; without rows it is not there."""
+    found = rows.group_by(FILE).agg(_counts(table)).collect(engine="streaming")
+    return {path: tuple(int(count) for count in counts) for path, *counts in found.iter_rows()}
+
+
+def _counts(table: type[Table]) -> list[pl.Expr]:
+    """Rows; of a table that counts events, events, views, carts and purchases too: of a few columns."""
+    names = {str(column) for column in table.columns()}
+    count = pl.len().alias("rows")
+    if table in TIMES and set(_SUMS.values()) <= names:  # a user's features count a lookback, each its own
+        return [count, *(pl.col(column).sum() for column in (str(FunnelSummary.num_events), *_SUMS.values()))]
+    if str(SilverEvents.event_type) not in names:
+        return [count]
+    kind = pl.col(SilverEvents.event_type)
+    if str(FunnelWindows.num_events) not in names:
+        return [count, pl.len().alias("events"), *((kind == step).sum().alias(step) for step in _SUMS)]
+    events = pl.col(FunnelWindows.num_events)
+    return [count, events.sum(), *(events.filter(kind == step).sum().alias(step) for step in _SUMS)]
 
 
 def changes_between(

@@ -12,9 +12,9 @@ from deltalake import DeltaTable
 from page_words import rows, said
 from streamlit.testing.v1 import AppTest
 
-from dashboard.lake import TooMuch, table_at
+from dashboard.lake import TIMES, TooMuch, table_at
 from dashboard.ranges import Span
-from dashboard.time_travel.comparison import changes_between, totals_of
+from dashboard.time_travel.comparison import Totals, changes_between, totals_of
 from dashboard.time_travel.history import read_history
 from lakehouse.contracts import (
     SNAPSHOTS,
@@ -323,3 +323,38 @@ def test_a_range_reads_the_files_of_its_days_only(lake: Lake) -> None:
     assert whole.scan(day).select(pl.len()).collect().item() == 1
     with pytest.raises(NotKept):
         table_at(lake.home, SilverEvents, 99)
+
+
+def test_what_a_file_holds_is_counted_once_and_a_file_that_the_range_cuts_each_time(lake: Lake) -> None:
+    whole, cut = Span(at("01 00:00"), at("05 00:00")), Span(at("04 10:02"), at("04 10:06"))
+    newest = table_at(lake.home, SilverEvents)
+    assert newest.split(whole)[1].files.is_empty()
+    assert not newest.split(cut)[1].files.is_empty()
+    for _ in range(2):
+        assert totals_of(newest, None) == totals_of(newest, whole) == Totals(6, 6, 4, 1, 1)
+        assert totals_of(newest, cut) == Totals(2, 2, 2, 0, 0)
+
+    lake.bring(message("purchase", at("04 10:05")))
+
+    newest = table_at(lake.home, SilverEvents)
+    assert totals_of(newest, whole) == Totals(7, 7, 4, 1, 2)
+    assert totals_of(newest, cut) == Totals(3, 3, 2, 0, 1)
+
+
+@pytest.mark.parametrize("table", [FunnelWindows, FunnelSummary, SilverEvents, BronzeEvents])
+def test_totals_by_file_are_those_of_the_rows(lake: Lake, table: type[Table]) -> None:
+    """Against the rows themselves, in spans that begin and end inside files, between them and outside."""
+    newest, time = table_at(lake.home, table), TIMES[table]
+    rows = newest.scan().collect()
+    for start, end in (
+        ("01 00:00", "05 00:00"),
+        ("02 00:00", "04 10:00"),
+        ("04 10:02", "04 10:06"),
+        ("06 00:00", "07 00:00"),
+    ):
+        inside = rows.filter(pl.col(time) >= at(start), pl.col(time) < at(end))
+        found = totals_of(newest, Span(at(start), at(end)))
+        assert found.rows == inside.height
+        if table is not BronzeEvents:
+            column = "num_events" if "num_events" in inside.columns else None
+            assert found.events == (inside[column].sum() if column else inside.height)
