@@ -252,9 +252,7 @@ def _home(work: Path, kept: Path | None) -> Iterator[Home]:
         yield Home(kept.resolve()).make()
 
 
-def _replayed(
-    stack: Stack, parts: Sequence[Path], mapping: str, say: Callable[[str], None]
-) -> tuple[int, int | None]:
+def _replayed(stack: Stack, parts: Sequence[Path], mapping: str, say: Callable[[str], None]) -> tuple[int, int | None]:
     """How many events there are in the parts of a file, and the version of gold before the last part; None for one
     part only."""
     produced, earlier = 0, None
