@@ -122,7 +122,11 @@ def not_met(found: Verdicts) -> None:
 
 def _in_full(verdicts: Sequence[Verdict]) -> None:
     """What was seen as the judge keeps it, to be read and to be taken away."""
-    full = pl.DataFrame([_full_row(verdict) for verdict in verdicts], infer_schema_length=None)
+    full = pl.DataFrame(
+        [_full_row(verdict) for verdict in verdicts],
+        schema_overrides={"Keys of some that fail": pl.List(pl.String)},  # where none has any, too
+        infer_schema_length=None,
+    )
     st.dataframe(
         full,
         hide_index=True,

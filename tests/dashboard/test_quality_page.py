@@ -184,6 +184,14 @@ def test_what_fails_is_told_with_what_was_seen_and_since_when(open_page: Open, t
     assert NASTY not in interpreted
 
 
+def test_what_fails_without_any_key_is_told_in_full_too(open_page: Open, tables: Tables) -> None:
+    tables.verdict("silver.events", "rows_come_in_time", "2026-03-01T10:00", False, versions=(1, 1), examples=[])
+    page = open_page("quality")
+    assert not page.exception
+    (full,) = rows(page, "Keys of some that fail")
+    assert list(full["Keys of some that fail"]) == []
+
+
 def test_a_look_whether_rows_come_does_not_pass_for_the_rows_judged(open_page: Open, tables: Tables) -> None:
     tables.verdict("silver.events", "key_is_unique", "2026-03-01T10:00", num_rows=84_840)
     tables.verdict("silver.events", "rows_come_in_time", "2026-03-01T10:05", mode="full", run_id="at rest", num_rows=0)
