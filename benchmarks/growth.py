@@ -96,6 +96,8 @@ class Part:
     name: str
     unit: str
     """Of the history: ``million events`` or ``thousand commits``."""
+    step: int
+    """Events between two looks."""
     looks: tuple[Look, ...]
     after_upkeep: Look | None
     """The last size again, after `lakehouse maintain`."""
@@ -143,6 +145,7 @@ def _part(name: str, options: Options, settings: Settings, work: Path, say: Call
     return Part(
         name=name,
         unit=unit,
+        step=options.step,
         looks=looks,
         after_upkeep=None if after is None else _look(after),
         batch_slope=fit_slope(

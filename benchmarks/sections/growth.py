@@ -44,10 +44,11 @@ def _part(part: Any, options: Any) -> list[str]:
     head = ["commits a table" if of_commits else "events", "micro-batch, median", "longest"]
     head.append("writer opens" if of_commits else "an event, in bulk")
     head += ["longest upkeep", "data files", "log files", "on disk", "Python", "Spark"]
+    step = part.get("step", options["step"])  # each part may have been run by itself
     rows = []
     for name, look in zip(names, looks, strict=False):
         row = [name, md.seconds(_median(look["batch_s"])), md.seconds(max(look["batch_s"]))]
-        bulk = f"{look['grown_s'] / options['step'] * 1e6:,.0f} µs" if look["grown_s"] else md.NONE
+        bulk = f"{look['grown_s'] / step * 1e6:,.0f} µs" if look["grown_s"] else md.NONE
         row.append(md.seconds(look["open_s"]) if of_commits else bulk)
         row += [
             md.seconds(look["upkeep_s"]),
