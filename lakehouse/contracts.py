@@ -395,6 +395,7 @@ class SessionFunnel(Table):
 
     key = (hour, dimension, value)
     partition_by = (date,)
+    table_properties: ClassVar = CHANGE_FEED
 
 
 COHORT_UNITS: Mapping[str, int] = {"day": 1, "week": 7}

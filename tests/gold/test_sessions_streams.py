@@ -6,7 +6,9 @@ import json
 from decimal import Decimal
 
 import polars as pl
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
 from gold.session_days import session_days
@@ -70,6 +72,17 @@ def test_a_session_that_turns_out_to_begin_earlier_moves_to_its_hour(shop: Shop)
 
     assert shop.table(SessionFunnel)["hour"].unique().to_list() == [at("10T09:00")]
     assert_as_if_all_came_at_once(shop)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_update_of_the_funnel_tells_of_the_rows_that_it_changes_and_of_no_other(shop: Shop, engine: str) -> None:
+    shop.bring(act("ann", "view", "10T10:00", "s1"), act("bob", "view", "10T12:00", "b1"))
+    shop.take(*STAGES, engine=engine)
+    shop.bring(act("ann", "add_to_cart", "10T10:05", "s1"))
+    shop.take(*STAGES, engine=engine)
+
+    told = DeltaTable(shop.store.path(SessionFunnel)).load_cdf(starting_version=2)
+    assert pl.DataFrame(pa.table(told))["hour"].unique().to_list() == [at("10T10:00")]
 
 
 def test_a_batch_that_is_committed_again_changes_nothing(shop: Shop) -> None:
