@@ -117,6 +117,7 @@ def _api(home: Home, settings: Settings) -> Iterator[tuple[str, psutil.Process]]
     address = f"http://{LOOPBACK}:{port}"
     Endpoints("", NOWHERE, NOWHERE, NOWHERE, address, "").save(home)
     environment = {**os.environ, "LAKEHOUSE_HOME": str(home.root), "OMP_NUM_THREADS": "1"}
+    environment["LAKEHOUSE_API_PORT"] = "0"  # the one that was picked
     environment["LAKEHOUSE_API_REQUESTS_PER_MINUTE"] = "0"  # one caller sends all of the load
     with (home.logs / "api.log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", "serving.api"], env=environment, stdout=log, stderr=log)

@@ -149,7 +149,7 @@ def test_the_process_ends_in_peace_on_sigterm(endpoints: Endpoints, tmp_path: Pa
     save(churn_package(), home.champion)
     process = subprocess.Popen(
         [sys.executable, "-m", "serving.api"],
-        env={**os.environ, "LAKEHOUSE_HOME": str(home.root)},
+        env={**os.environ, "LAKEHOUSE_HOME": str(home.root), "LAKEHOUSE_API_PORT": "0"},
         stderr=subprocess.PIPE,
         text=True,
     )
