@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
@@ -40,27 +41,34 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
+@contextmanager
+def serving(home: Path, port: int, address: str, *options: str, **variables: str) -> Iterator[None]:
+    """Within the block a dashboard of the home answers at ``address``."""
+    of_server = ("--server.address", LOOPBACK, "--server.port", str(port), "--server.headless", "true")
+    quiet = ("--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false")
+    with (home / "dashboard.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", str(APP), *of_server, *quiet, *options],
+            env={**os.environ, "LAKEHOUSE_HOME": str(home), **variables},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            assert until(lambda: answers(address), STARTS_WITHIN_S), (home / "dashboard.log").read_text()
+            yield
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
 @pytest.fixture
 def dashboard(browser: Browser, endpoints: Endpoints, tmp_path: Path) -> Iterator[str]:  # noqa: ARG001 (skips first)
     """The address of a dashboard of its own on the run's Postgres."""
     port = assign([Door("dashboard", "", LOOPBACK, 0)])["dashboard"]
     address = f"http://{LOOPBACK}:{port}"
     replace(endpoints, dashboard=address).save(Home(tmp_path).make())
-    with (tmp_path / "dashboard.log").open("w") as log:
-        options = ("--server.address", LOOPBACK, "--server.port", str(port), "--server.headless", "true")
-        quiet = ("--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false")
-        server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", str(APP), *options, *quiet],
-            env={**os.environ, "LAKEHOUSE_HOME": str(tmp_path), "LAKEHOUSE_DASHBOARD_REFRESH_S": REFRESH_S},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            assert until(lambda: answers(address), STARTS_WITHIN_S), (tmp_path / "dashboard.log").read_text()
-            yield address
-        finally:
-            server.terminate()
-            server.wait(20)
+    with serving(tmp_path, port, address, LAKEHOUSE_DASHBOARD_REFRESH_S=REFRESH_S):
+        yield address
 
 
 @pytest.fixture(scope="package")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +15,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.browser import blank
 from lakehouse.embedded.ports import LOOPBACK, Door, assign
-from lakehouse.embedded.waiting import until
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
-from tests.dashboard.browser.conftest import APP, STARTS_WITHIN_S, answers
+from tests.dashboard.browser.conftest import serving
 from tests.dashboard.browser.seen import APPEARS_WITHIN_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -59,26 +55,12 @@ def locked_dashboard(browser: Browser, endpoints: Endpoints, provider: str, tmp_
     login_file.chmod(0o600)
     replace(endpoints, dashboard=address).save(Home(tmp_path).make())
     variables = {
-        "LAKEHOUSE_HOME": str(tmp_path),
         "LAKEHOUSE_DASHBOARD_LOGIN_FILE": str(login_file),
         "LAKEHOUSE_DASHBOARD_USERS": "ann@example.com",
         "NO_PROXY": "localhost,127.0.0.1",
     }
-    options = ("--server.address", LOOPBACK, "--server.port", str(port), "--server.headless", "true")
-    quiet = ("--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false")
-    with (tmp_path / "dashboard.log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", str(APP), *options, *quiet, "--secrets.files", str(login_file)],
-            env={**os.environ, **variables},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            assert until(lambda: answers(address), STARTS_WITHIN_S), (tmp_path / "dashboard.log").read_text()
-            yield address
-        finally:
-            server.terminate()
-            server.wait(20)
+    with serving(tmp_path, port, address, "--secrets.files", str(login_file), **variables):
+        yield address
 
 
 def log_in(page: Page, name: str) -> None:
