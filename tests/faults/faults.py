@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -51,12 +51,13 @@ def kill_jvm(world: World, _: Step) -> str:
 
 def kill_postgres_backend(world: World, _: Step) -> str:
     """Postgres ends all its sessions then, and recovers from its log."""
-    backends = [p for p in world.service("postgres").children() if "lakehouse_writer" in " ".join(p.cmdline())]
-    if not backends:
-        raise Skipped("the writer has no session")
-    hit = " ".join(backends[0].cmdline()) or f"pid {backends[0].pid}"
-    backends[0].kill()
-    return hit
+    for backend in world.service("postgres").children():
+        with suppress(psutil.NoSuchProcess):  # a session that ends while it is looked at
+            command = " ".join(backend.cmdline())
+            if "lakehouse_writer" in command:
+                backend.kill()
+                return command
+    raise Skipped("the writer has no session")
 
 
 def kill_up(world: World, _: Step) -> str:
