@@ -36,6 +36,9 @@ WRITER = WriterProperties(max_row_group_size=20_000)
 """Row groups are what Spark's tasks share among them, and what a reader skips: in one of a million rows a batch would
 be parsed by one core only, and read whole for each late event."""
 
+CHECKPOINT_INTERVAL = 50
+"""Versions from one checkpoint of a table to the next."""
+
 KEPT_BYTES = 96 * 2**20
 """The newest append to a table is kept in memory up to this size: whoever follows the table takes it from there."""
 
@@ -66,7 +69,8 @@ class TableStore:
     home: Home
     settings: Settings
     spark: SparkSession
-    _open: dict[str, DeltaTable] = field(default_factory=dict, repr=False)
+    _open: dict[str, tuple[int, DeltaTable]] = field(default_factory=dict, repr=False)
+    """Of each table: the version at which it was opened, and what has been committed to since."""
     _kept: dict[str, tuple[tuple[Path, ...], pa.Table]] = field(default_factory=dict, repr=False)
     """Of each table that was appended to: the files that the newest append made, and its rows."""
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -78,7 +82,7 @@ class TableStore:
         seconds = int(self.settings.time_travel_hours * 3600)
         for table in tables:
             properties = {
-                "delta.checkpointInterval": "100",
+                "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
                 "delta.logRetentionDuration": f"interval {seconds} seconds",
                 "delta.deletedFileRetentionDuration": f"interval {seconds} seconds",
                 # With a checkpoint, either engine would remove commits whether or not a reader has taken them.
@@ -106,9 +110,12 @@ class TableStore:
     def at_head(self, table: type[Table]) -> DeltaTable:
         """The table at its newest version, as delta-rs sees it."""
         with self._guard:
-            opened = self._open.get(table.name)
-            if opened is None:
-                opened = self._open[table.name] = DeltaTable(self.path(table))
+            since, opened = self._open.get(table.name, (0, None))
+            if opened is None or int(opened.version()) // CHECKPOINT_INTERVAL > since // CHECKPOINT_INTERVAL:
+                # Anew after each checkpoint: delta-rs goes over all that was committed through an open table again
+                # and again, and an append took 16 ms more of the processor with each 100 of them, without end.
+                opened = DeltaTable(self.path(table))
+                self._open[table.name] = (int(opened.version()), opened)
             elif not self._is_head(table, int(opened.version())):
                 # Asked for nothing it would list the log: 6 ms with 200 commits in it, at every look for work.
                 opened.update_incremental()

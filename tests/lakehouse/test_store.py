@@ -125,6 +125,20 @@ def as_frame(store: TableStore, table: type[Table], found: pa.Table) -> Any:
     )
 
 
+def test_a_table_is_opened_anew_after_each_checkpoint(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is open grows with each commit, and with it the time that the next one takes."""
+    monkeypatch.setattr("lakehouse.store.CHECKPOINT_INTERVAL", 3)
+    store = stores("delta-rs")
+    opened = [store.at_head(BronzeEvents)]
+    for number in range(7):
+        commit = Commit("bronze", 0, number, offsets={"topic-1/0": number + 1}, rows_in=1)
+        store.append(BronzeEvents, messages(number, event(f"e{number}", "10:00:00")), commit)
+        opened.append(store.at_head(BronzeEvents))
+
+    assert [version for version in range(1, 8) if opened[version] is not opened[version - 1]] == [3, 6]
+    assert (store.version(BronzeEvents), store.rows(BronzeEvents)) == (7, 7)
+
+
 @pytest.mark.parametrize("second", ENGINES)
 @pytest.mark.parametrize("first", ENGINES)
 def test_a_batch_is_appended_once_whichever_engine_did_it(stores: Stores, first: str, second: str) -> None:
