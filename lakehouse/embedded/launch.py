@@ -1,6 +1,6 @@
-"""Started between the supervisor and a child: ties the child to its parent's life and gives up root.
+"""Started between the supervisor and a child: ties the child to its parent's life, gives up root, steps back.
 
-    python -I launch.py '{"parent": 4711, "signal": 2, "uid": 65534, "gid": 65534, "beyond_permissions": true}' ARGV…
+    python -I launch.py '{"parent": 4711, "signal": 2, "niceness": 0, "uid": 65534, "gid": 65534, …}' ARGV…
 
 A program of its own and not a preexec_fn, which may hang in a process with threads. It imports nothing of
 the project and is gone, replaced by ARGV, within some 30 ms. The order matters: a change of user makes the
@@ -62,6 +62,7 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     argv = sys.argv[2:]
     libc = ctypes.CDLL(None, use_errno=True)
+    os.nice(order["niceness"])
     if order["uid"] is not None:
         try:
             if order["beyond_permissions"]:

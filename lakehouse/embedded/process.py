@@ -61,6 +61,8 @@ class Service:
     stop_timeout_s: float = 10.0
     """After which it is killed."""
     restart: RestartPolicy = RestartPolicy()
+    niceness: int = 0
+    """How far it stands back where all want the processor, as of nice(1): of one that works beside the stream."""
 
 
 class Child:
@@ -80,7 +82,7 @@ class Child:
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                launcher(service.account, service.stop_signal, service.argv),
+                launcher(service.account, service.stop_signal, service.argv, service.niceness),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -118,11 +120,14 @@ class Child:
         pidfiles.forget(self._home, self.service.name)
 
 
-def launcher(account: Account | None, parent_death: signal.Signals, argv: Sequence[str]) -> list[str]:
-    """``argv`` run as ``account``, and sent ``parent_death`` when this process dies."""
+def launcher(
+    account: Account | None, parent_death: signal.Signals, argv: Sequence[str], niceness: int = 0
+) -> list[str]:
+    """``argv`` run as ``account`` with ``niceness``, and sent ``parent_death`` when this process dies."""
     order = {
         "parent": os.getpid(),
         "signal": int(parent_death),
+        "niceness": niceness,
         "uid": account.uid if account else None,
         "gid": account.gid if account else None,
         "beyond_permissions": bool(account and account.beyond_permissions),

@@ -41,6 +41,9 @@ SERVERS = frozenset({KAFKA, POSTGRES})
 OWN = (MIGRATE, WRITER, API, DASHBOARD, VALIDATOR, SIMULATOR, CHAMPION)
 """The project's own services: `lakehouse run` runs each of them on its own."""
 
+BESIDE_THE_STREAM = 5
+"""The niceness of what judges or learns: on a machine that starts, or has more to do than it can, events come first."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -308,7 +311,7 @@ def _first_champion(settings: Settings) -> Service:
     """Gives a new home a model of simulated history; nobody waits for it."""
     one_thread = {"OMP_NUM_THREADS": "1"}
     service = _python(CHAMPION, ("-m", "ml.first_champion"), settings, env=one_thread, task=True)
-    return replace(service, background=True)
+    return replace(service, background=True, niceness=BESIDE_THE_STREAM)
 
 
 def _validator(settings: Settings, healthy: Callable[[], bool]) -> Service:
@@ -321,7 +324,8 @@ def _validator(settings: Settings, healthy: Callable[[], bool]) -> Service:
         after=(WRITER,),
         env=dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
     )
-    return replace(service, restart=RestartPolicy(limit=sys.maxsize, max_backoff_s=60.0))
+    forgiven = RestartPolicy(limit=sys.maxsize, max_backoff_s=60.0)
+    return replace(service, restart=forgiven, niceness=BESIDE_THE_STREAM)
 
 
 def _python(

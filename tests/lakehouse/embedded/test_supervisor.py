@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -97,6 +98,15 @@ def test_services_start_in_the_order_of_their_needs_and_stop_in_reverse(stage: S
         ("api", "stopped"),
         ("database", "stopped"),
     ]
+
+
+def test_one_beside_the_stream_stands_back(stage: Stage, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    validator = shell("validator", f"touch '{made}'; {FOREVER}", healthy=made.exists)
+
+    stage.supervisor.start([replace(validator, niceness=5)])
+
+    assert psutil.Process(stage.pid("validator")).nice() == min(psutil.Process().nice() + 5, 19)
 
 
 def test_nobody_waits_for_a_task_in_the_background_and_its_failure_stops_nothing(stage: Stage, tmp_path: Path) -> None:
