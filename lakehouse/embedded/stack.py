@@ -226,7 +226,8 @@ def _own(
 
     return {
         MIGRATE: lambda: _migrate(settings),
-        WRITER: lambda: _writer(settings, healthy(WRITER), after=(*kafka_first, MIGRATE)),
+        # Not after Kafka: by the time Spark is there so is the broker, and where not, bronze alone waits for it.
+        WRITER: lambda: _writer(settings, healthy(WRITER), after=(MIGRATE,)),
         API: lambda: _api(settings, healthy(API)),
         DASHBOARD: lambda: _dashboard(settings, endpoints, healthy(DASHBOARD)),
         VALIDATOR: lambda: _validator(settings, healthy(VALIDATOR)),
