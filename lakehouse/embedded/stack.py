@@ -231,8 +231,7 @@ def _own(
         API: lambda: _api(settings, healthy(API)),
         DASHBOARD: lambda: _dashboard(settings, endpoints, healthy(DASHBOARD)),
         VALIDATOR: lambda: _validator(settings, healthy(VALIDATOR)),
-        # The writer has made the topic by then.
-        SIMULATOR: lambda: _python(SIMULATOR, ("-m", "producer.live"), settings, after=(*kafka_first, WRITER)),
+        SIMULATOR: lambda: _python(SIMULATOR, ("-m", "producer.live"), settings, after=kafka_first),
         CHAMPION: lambda: _first_champion(settings),
     }
 
