@@ -47,6 +47,8 @@ class Service:
     Not asked of a task."""
     after: tuple[str, ...] = ()
     """Services that must be up, tasks that must be done, before this one is started."""
+    uses: tuple[str, ...] = ()
+    """Services that need not be up before this one is, for it waits for them itself, and are stopped after it."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Beyond the supervisor's own environment, of which secrets are left out."""
     cwd: Path | None = None

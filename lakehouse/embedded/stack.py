@@ -226,8 +226,7 @@ def _own(
 
     return {
         MIGRATE: lambda: _migrate(settings),
-        # Not after Kafka: by the time Spark is there so is the broker, and where not, bronze alone waits for it.
-        WRITER: lambda: _writer(settings, healthy(WRITER), after=(MIGRATE,)),
+        WRITER: lambda: _writer(settings, healthy(WRITER)),
         API: lambda: _api(settings, healthy(API)),
         DASHBOARD: lambda: _dashboard(settings, endpoints, healthy(DASHBOARD)),
         VALIDATOR: lambda: _validator(settings, healthy(VALIDATOR)),
@@ -256,16 +255,18 @@ def _migrate(settings: Settings, after: tuple[str, ...] = ()) -> Service:
     return _python(MIGRATE, ("-m", "serving.migrate"), settings, after=after, task=True)
 
 
-def _writer(settings: Settings, healthy: Callable[[], bool], after: tuple[str, ...]) -> Service:
-    return _python(
+def _writer(settings: Settings, healthy: Callable[[], bool]) -> Service:
+    """Not after Kafka: by the time Spark is there so is the broker, and where not, bronze alone waits for it."""
+    service = _python(
         WRITER,
         ("-m", "lakehouse.writer"),
         settings,
         healthy=healthy,
-        after=after,
+        after=(MIGRATE,),
         env={"JAVA_HOME": str(find_java(settings).home)},
         stop_timeout_s=20.0,
     )
+    return replace(service, uses=(KAFKA,))
 
 
 def _api(settings: Settings, healthy: Callable[[], bool]) -> Service:

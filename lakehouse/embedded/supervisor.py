@@ -191,9 +191,9 @@ class Supervisor:
             run.become("done")
 
     def _needs(self, service: Service) -> set[str]:
-        """All that a service needs, by way of tasks that are done too."""
+        """All that a service needs while it runs, by way of tasks that are done too."""
         by_name = {run.service.name: run.service for run in self._runs}
-        direct = set(service.after) & by_name.keys()
+        direct = {*service.after, *service.uses} & by_name.keys()
         return direct.union(*(self._needs(by_name[name]) for name in direct))
 
     def _ready(self, service: Service) -> bool:

@@ -100,6 +100,17 @@ def test_services_start_in_the_order_of_their_needs_and_stop_in_reverse(stage: S
     ]
 
 
+def test_one_that_waits_for_another_itself_starts_beside_it_and_ends_before_it(stage: Stage, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    broker = shell("broker", FOREVER, healthy=go.exists)
+    writer = replace(shell("writer", f"touch '{go}'; {FOREVER}"), uses=("broker",))
+
+    stage.supervisor.start([broker, writer])
+    stage.supervisor.stop()
+
+    assert stage.told("stopped") == ["writer", "broker"]
+
+
 def test_one_beside_the_stream_stands_back(stage: Stage, tmp_path: Path) -> None:
     made = tmp_path / "made"
     validator = shell("validator", f"touch '{made}'; {FOREVER}", healthy=made.exists)
