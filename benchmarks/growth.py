@@ -6,12 +6,14 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.bronze_batches import Shape
 from benchmarks.contenders import contender
 from benchmarks.contenders.contender import Contender, module
+from benchmarks.machine import commit
 from benchmarks.measure import Slope, fit_slope
 from benchmarks.stack import fresh_home
 from lakehouse.embedded.environment import child_environment
@@ -109,6 +111,8 @@ class Part:
     """MiB of the writer, Python and JVM, for each unit."""
     others_cores: float
     error: str | None
+    measured: str
+    """When and of which commit: each part may have been run by itself."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ def measure(options: Options, settings: Settings, work: Path, say: Callable[[str
 
 
 def _part(name: str, options: Options, settings: Settings, work: Path, say: Callable[[str], None]) -> Part:
+    measured = f"{datetime.now(UTC).isoformat(timespec='seconds')}, commit {commit()}"
     shape = Shape(options.events_per_day, late_share=BY_EVENTS.get(name, 0.0))
     plan = {"options": dataclasses.asdict(options), "shape": dataclasses.asdict(shape), "commits": name == BY_COMMITS}
     with fresh_home(work, "growth") as home:
@@ -158,6 +163,7 @@ def _part(name: str, options: Options, settings: Settings, work: Path, say: Call
         memory_slope=fit_slope(at, [sum(look.memory_mib.values()) for look in looks]),
         others_cores=outcome.others_cores,
         error=outcome.error,
+        measured=measured,
     )
 
 

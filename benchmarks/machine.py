@@ -38,7 +38,7 @@ class Machine:
     settings: Mapping[str, str]
     """Those that differ from their defaults; addresses and folders are left out."""
     commit: str
-    """Of the project; ``+`` behind it where files were changed since."""
+    """See `commit`."""
     load_before: float
     """Processes that ran or waited for a core in the minute before: above 0.5 others were at work too."""
 
@@ -56,7 +56,7 @@ def describe(settings: Settings) -> Machine:
         java=f"{java.version} ({java.source})",
         versions=_versions(),
         settings=_changed(settings),
-        commit=_commit(),
+        commit=commit(),
         load_before=round(os.getloadavg()[0], 2),
     )
 
@@ -105,7 +105,9 @@ def _changed(settings: Settings) -> dict[str, str]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Of the project; ``+`` behind it where files were changed since."""
+
     def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True

@@ -64,7 +64,8 @@ def _part(part: Any, options: Any) -> list[str]:
         if of_commits
         else ""
     )
-    return [made, md.table(head, rows), _slopes(part), *_stages(part)]
+    measured = f"*This part: measured {part['measured']}.*" if part.get("measured") else ""
+    return [made, md.table(head, rows), _slopes(part), *_stages(part), measured]
 
 
 def _stages(part: Any) -> list[str]:
