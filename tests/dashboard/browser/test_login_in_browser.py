@@ -13,7 +13,7 @@ import pytest
 from dashboard_tables import Tables
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.browser import blank
+from benchmarks.browser import blank, wait_until_drawn
 from lakehouse.embedded.ports import LOOPBACK, Door, assign
 from lakehouse.endpoints import Endpoints
 from lakehouse.home import Home
@@ -70,15 +70,32 @@ def log_in(page: Page, name: str) -> None:
     page.get_by_role("button", name="Authorize").click()
 
 
-def test_whoever_is_named_comes_in_and_nobody_else(browser: Browser, locked_dashboard: str, tables: Tables) -> None:
+def log_out(page: Page) -> None:
+    """As a person does: the dashboard hands them to the provider, whose page asks, and hands them back.
+
+    Before the provider's page comes the dashboard offers its own `Log in` for a moment, or it does not: whoever waits
+    for that has not seen anybody leave.
+    """
+    wait_until_drawn(page)
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="End session").click()  # waits for it, as each act on a page does
+
+
+def is_kept_out(page: Page) -> None:
+    expect(page.get_by_role("button", name="Log in")).to_be_visible(timeout=APPEARS_WITHIN_S * 1000)
+    assert "1,200" not in page.content()
+    assert page.get_by_test_id("stMetric").count() == 0
+
+
+def test_whoever_is_named_comes_in_and_out_and_nobody_else(
+    browser: Browser, locked_dashboard: str, tables: Tables
+) -> None:
     tables.windows(("2025-03-01T10:00", "view", 1_200))
     ann, eve = blank(browser), blank(browser)
     try:
         for path in ("/", "/funnel"):
             ann.goto(f"{locked_dashboard}{path}?range=All")
-            expect(ann.get_by_role("button", name="Log in")).to_be_visible(timeout=APPEARS_WITHIN_S * 1000)
-            assert "1,200" not in ann.content()
-            assert ann.get_by_test_id("stMetric").count() == 0
+            is_kept_out(ann)
         log_in(ann, "ann@example.com")
         expect(ann.get_by_test_id("stMetric").first).to_be_visible(timeout=APPEARS_WITHIN_S * 1000)
         expect(ann.get_by_text("ann@example.com")).to_be_visible(timeout=APPEARS_WITHIN_S * 1000)
@@ -89,6 +106,11 @@ def test_whoever_is_named_comes_in_and_nobody_else(browser: Browser, locked_dash
             timeout=APPEARS_WITHIN_S * 1000
         )
         assert eve.get_by_test_id("stMetric").count() == 0
+
+        log_out(ann)
+        is_kept_out(ann)
+        ann.goto(f"{locked_dashboard}/?range=All")  # the browser remembers nobody
+        is_kept_out(ann)
     finally:
         ann.context.close()
         eve.context.close()
