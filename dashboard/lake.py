@@ -5,7 +5,7 @@ Imported lazily by the pages that need it: deltalake and its Arrow take some 30 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -126,9 +126,20 @@ class TableAt:
         files = [str(path) for path in self.within(span).paths()]
         return scan_files(self.table, files, path_column).filter(*_inside(span, self.table))
 
+    def parts(self, columns: Sequence[str], count: int, span: Span | None = None) -> Iterator[pl.LazyFrame]:
+        """The rows of `scan` in so many parts of about one size, all that are alike in ``columns`` in one of them: the
+        same one in another table of those columns."""
+        rows, part = self.scan(span), pl.struct(columns).hash(seed=0) % count
+        yield from (rows.filter(part == number) for number in range(count)) if count > 1 else (rows,)
+
     def reading(self) -> AbstractContextManager[None]:
         """What is scanned of it is collected within this. Raises NotKept where a file was removed meanwhile."""
         return reading(self.home, self.table, self.version, self.paths)
+
+
+def parts_for(rows: int, most_rows: int) -> int:
+    """In how many parts rows are read, so that about ``most_rows`` at most are in memory at a time."""
+    return max(1, -(-rows // most_rows))
 
 
 def table_folder(home: Home, table: type[Table]) -> Path:

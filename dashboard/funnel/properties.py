@@ -16,7 +16,7 @@ import streamlit as st
 
 from dashboard.funnel.queries import COUNTS
 from dashboard.funnel.values import ranked
-from dashboard.lake import ROWS, TableAt, TooMuch, of_newest
+from dashboard.lake import ROWS, TableAt, TooMuch, of_newest, parts_for
 from dashboard.ranges import Span, whole
 from gold.session_days import session_days
 from gold.session_funnel import session_funnel
@@ -125,10 +125,9 @@ def _parts(events: TableAt, part_events: int) -> Iterator[tuple[str, pl.LazyFram
         return
     for day in events.files[DAY].unique().sort():
         of_day = replace(events, files=events.files.filter(pl.col(DAY) == day))
-        count = max(1, -(-of_day.rows // part_events))
-        for number in range(count):
-            told = f"{day}" if count == 1 else f"{day}, part {number + 1} of {count}"
-            yield told, of_day.scan().filter(pl.col(S.user_id).hash(seed=0) % count == number)
+        count = parts_for(of_day.rows, part_events)
+        for number, rows in enumerate(of_day.parts([str(S.user_id)], count), 1):
+            yield f"{day}" if count == 1 else f"{day}, part {number} of {count}", rows
 
 
 def _ranked(counted: pl.DataFrame, most: int) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard.database import TEXT_SHOWN
-from dashboard.lake import TIMES, TableAt, TooMuch, as_text, table_at
+from dashboard.lake import TIMES, TableAt, TooMuch, as_text, parts_for, table_at
 from dashboard.ranges import Span
 from dashboard.time_travel.moments import Then, read_then
 from dashboard.words import shortened
@@ -24,6 +24,8 @@ BY_NAME: Final[Mapping[str, type[Table]]] = {table.name: table for table in PIPE
 """The tables that can be looked back at."""
 MOST_ROWS: Final = 1_000_000
 """Rows in files that are not the same then and now: more of them are not compared."""
+PART_ROWS: Final = 250_000
+"""About as many are in memory at a time, by their keys."""
 EXAMPLES: Final = 20
 """Of each kind."""
 MOST_COLUMNS: Final = 6
@@ -152,7 +154,12 @@ def _counts(table: type[Table]) -> list[pl.Expr]:
 
 
 def changes_between(
-    before: TableAt, after: TableAt, table: type[Table], span: Span | None, most_rows: int = MOST_ROWS
+    before: TableAt,
+    after: TableAt,
+    table: type[Table],
+    span: Span | None,
+    most_rows: int = MOST_ROWS,
+    part_rows: int = PART_ROWS,
 ) -> Changes:
     """By the key of ``table``, with the columns that both have. Only files that one of both has are read: a compaction
     moves rows, and changes none.
@@ -168,25 +175,38 @@ def changes_between(
         )
     key = [str(column) for column in table.key]
     others = [str(column) for column in table.columns() if str(column) not in key]
-    prints = [
-        at.scan(span).select(*key, pl.struct(others).hash(seed=0).alias("print")).collect(engine="streaming")
-        for at in (old, new)
+    count = parts_for(old.rows + new.rows, part_rows)
+    parts = [
+        _unlike(*pair, key, others)
+        for pair in zip(old.parts(key, count, span), new.parts(key, count, span), strict=True)
     ]
-    both = prints[0].join(prints[1].rename({"print": "now"}), on=key, how="full", coalesce=True)
+    examples = [
+        example
+        for kind in (CHANGED, ADDED, REMOVED)
+        for example in _examples(
+            kind, pl.concat([part[kind][1] for part in parts]).sort(key).head(EXAMPLES), old, new, key, others, span
+        )
+    ]
+    added, removed, changed = (sum(part[kind][0] for part in parts) for kind in (ADDED, REMOVED, CHANGED))
+    schema = {"kind": pl.String, "key": pl.String, "what": pl.String}
+    return Changes(added, removed, changed, pl.DataFrame(examples, schema, orient="row"))
+
+
+def _unlike(
+    old: pl.LazyFrame, new: pl.LazyFrame, key: list[str], others: list[str]
+) -> dict[str, tuple[int, pl.DataFrame]]:
+    """Of two states of some keys: how many rows of each kind, and the first of their keys."""
+    then, now = (
+        rows.select(*key, pl.struct(others).hash(seed=0).alias("print")).collect(engine="streaming")
+        for rows in (old, new)
+    )
+    both = then.join(now.rename({"print": "now"}), on=key, how="full", coalesce=True)
     kinds = {
         CHANGED: both.filter(pl.col("print") != pl.col("now")),
         ADDED: both.filter(pl.col("print").is_null()),
         REMOVED: both.filter(pl.col("now").is_null()),
     }
-    examples = [
-        example
-        for kind, rows in kinds.items()
-        for example in _examples(kind, rows.select(key).sort(key).head(EXAMPLES), old, new, key, others, span)
-    ]
-    schema = {"kind": pl.String, "key": pl.String, "what": pl.String}
-    return Changes(
-        kinds[ADDED].height, kinds[REMOVED].height, kinds[CHANGED].height, pl.DataFrame(examples, schema, orient="row")
-    )
+    return {kind: (rows.height, rows.select(key).sort(key).head(EXAMPLES)) for kind, rows in kinds.items()}
 
 
 def _examples(

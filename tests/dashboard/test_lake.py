@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from dashboard.funnel.stops import Within
 from dashboard.funnel.users import read_users
-from dashboard.lake import TableAt, of_newest, table_at
+from dashboard.lake import TableAt, of_newest, parts_for, table_at
 from dashboard.ranges import Span
 from dashboard.time_travel.comparison import read_changes, read_totals
 from dashboard.time_travel.moments import AtVersion, Then
@@ -112,3 +112,20 @@ def test_of_sessions_only_the_files_of_the_range_are_read(lake: Lake, table: typ
     assert within.files[f"partition.{table.partition_by[0]}"].unique().to_list() == [date(2026, 5, 4)]
     assert within.files.height < whole.files.height
     assert whole.scan(MAY_4).collect().equals(within.scan().collect())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_parts_are_all_rows_once_and_those_that_are_alike_together(lake: Lake, count: int) -> None:
+    lake.bring(*(message("view", at(f"05 10:0{number}"), user="ann") for number in range(5)))
+    whole = table_at(lake.home, SilverEvents)
+
+    parts = [part.select("user_id", "event_id").collect() for part in whole.parts(["user_id"], count)]
+
+    assert len(parts) == count
+    together = pl.concat(parts)
+    assert together.sort("event_id").equals(whole.scan().select("user_id", "event_id").collect().sort("event_id"))
+    assert sum(part["user_id"].n_unique() for part in parts) == together["user_id"].n_unique() == 4
+
+
+def test_there_are_as_many_parts_as_keep_each_within_what_may_be_read() -> None:
+    assert [parts_for(rows, 100) for rows in (0, 1, 100, 101, 1_000)] == [1, 1, 1, 2, 10]

@@ -236,10 +236,11 @@ def test_a_compaction_moves_rows_and_changes_none(lake: Lake) -> None:
     assert changes_between(before, after, SilverEvents, None).total == 0
 
 
-def test_rows_that_went_are_told_from_rows_that_came(lake: Lake) -> None:
+@pytest.mark.parametrize("part_rows", [1, 1_000], ids=["some rows after others", "all at once"])
+def test_rows_that_went_are_told_from_rows_that_came(lake: Lake, part_rows: int) -> None:
     before = table_at(lake.home, BronzeEvents)
     DeltaTable(lake.store.path(BronzeEvents)).delete("partition = 0 AND offset = 1")
-    found = changes_between(before, table_at(lake.home, BronzeEvents), BronzeEvents, None)
+    found = changes_between(before, table_at(lake.home, BronzeEvents), BronzeEvents, None, part_rows=part_rows)
     assert (found.added, found.removed, found.changed) == (0, 1, 0)
     assert found.examples["key"].to_list() == ["source_id topic-1, partition 0, offset 1"]
 

@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 
 from dashboard.funnel.stops import Stop, Within
 from dashboard.funnel.user_panels import steps
-from dashboard.funnel.users import (
+from dashboard.funnel.user_steps import (
     CART,
     PURCHASE,
     VIEW,
-    counted_by_value,
-    read_users,
+    Tally,
+    most_frequent_values,
     stopped,
+    tally,
+    together,
     user_funnel,
-    user_values,
 )
+from dashboard.funnel.users import read_users
 from dashboard.lake import TooMuch
 from dashboard.ranges import Span
 from gold.session_days import session_days
@@ -70,9 +72,9 @@ def users(span: Span, window: timedelta = Within.DAY.length, **acts: str) -> pl.
 
 def by_value(span: Span, dimension: str = "country", most: int = 9, **acts: str) -> pl.DataFrame:
     """Of those who did ``acts``."""
-    days = session_days_of(acts)
-    found = user_funnel(days, span, Within.DAY.length).collect()
-    return counted_by_value(found, user_values(days, span, dimension).collect(), most)
+    found = most_frequent_values(tally(session_days_of(acts), span, Within.DAY.length, None, dimension), most)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -165,19 +167,21 @@ def test_a_dimension_that_nobody_was_counted_by_has_no_values() -> None:
     assert by_value(days("04"), "device", ann="v04T10:00@NL").is_empty()
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from("abcdefg"),
-        st.lists(st.tuples(st.sampled_from("vcps"), st.integers(2, 6), st.sampled_from(["", "@NL", "@DE", "@FR"]))),
-        min_size=1,
-    ),
-    st.integers(1, 3),
-)
-def test_all_values_together_are_all_users(acts: dict[str, list[tuple[str, int, str]]], most: int) -> None:
-    words = {
+ACTS = st.dictionaries(
+    st.sampled_from("abcdefg"),
+    st.lists(st.tuples(st.sampled_from("vcps"), st.integers(2, 6), st.sampled_from(["", "@NL", "@DE", "@FR"]))),
+    min_size=1,
+).map(
+    lambda acts: {
         user: " ".join(f"{kind}0{day}T10:{number:02}{of}" for number, (kind, day, of) in enumerate(each))
         for user, each in acts.items()
     }
+)
+"""What some users did, as `session_days_of` takes it."""
+
+
+@given(ACTS, st.integers(1, 3))
+def test_all_values_together_are_all_users(words: dict[str, str], most: int) -> None:
     span = days("03", "05")
     everyone = users(span, **words)
     found = by_value(span, most=most, **words)
@@ -188,6 +192,24 @@ def test_all_values_together_are_all_users(acts: dict[str, list[tuple[str, int, 
         everyone.height,
         *(everyone[step].count() for step in (VIEW, CART, PURCHASE)),
     )
+
+
+def told(found: Tally) -> list[Any]:
+    """All of it, to be compared."""
+    assert found.by_value is not None
+    listed = {stop: users.rows() for stop, users in found.listed.items()}
+    by_value = sorted(found.by_value.rows())
+    return [found.counts, found.to_purchase, found.open, found.capped, listed, by_value, found.has_values]
+
+
+@given(ACTS, st.sets(st.sampled_from("abcdefg")))
+def test_users_counted_after_one_another_are_those_counted_at_once(words: dict[str, str], first: set[str]) -> None:
+    rows_of_all, is_first = session_days_of(words), pl.col("user_id").is_in(first)
+
+    def of(rows: pl.LazyFrame) -> Tally:
+        return tally(rows, days("03", "05"), Within.DAY.length, at("05T00:00"), "country")
+
+    assert told(together(of(rows_of_all.filter(is_first)), of(rows_of_all.filter(~is_first)))) == told(of(rows_of_all))
 
 
 @pytest.fixture
@@ -223,6 +245,29 @@ def test_users_by_a_declared_dimension_are_read_with_them(lake: Lake) -> None:
 
     assert found.by_value is not None
     assert found.by_value.select(VALUES).rows() == [("", 3, 3, 2, 1)]
+
+
+def test_users_are_read_some_after_others_whatever_there_are_of_them(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (lake.home, days("03", "04"), Within.DAY.length, at("05T01:00"), "category")
+    at_once = read_users(*asked)
+    read: list[pl.DataFrame] = []
+
+    def noted(rows: pl.LazyFrame, *rest: Any) -> Tally:
+        read.append(rows.collect())
+        return tally(rows, *rest)
+
+    monkeypatch.setattr("dashboard.funnel.users.tally", noted)
+    found = read_users(*asked, part_rows=1)
+
+    assert len(read) == sum(rows.height for rows in read) == at_once.rows == 4
+    assert "session_id" not in read[0].columns
+    assert [getattr(found, name) for name in ("counts", "to_purchase", "open", "rows", "span")] == [
+        getattr(at_once, name) for name in ("counts", "to_purchase", "open", "rows", "span")
+    ]
+    assert found.by_value is not None and found.by_value.equals(at_once.by_value)
+    assert all(users.equals(at_once.listed[stop]) for stop, users in found.listed.items())
 
 
 def test_what_is_too_much_to_be_read_is_left_out_by_whole_days_and_said(lake: Lake) -> None:
