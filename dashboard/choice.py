@@ -25,6 +25,7 @@ def choose_range(settings: Settings, default: Range = Range.HOUR) -> tuple[Range
         key="range",
         bind="query-params",
         label_visibility="collapsed",
+        wrap=False,  # on a phone one bar that scrolls, in place of two with an open edge
         help="Of event time, counted back from the newest data",
     )
     choice = Range(chosen or default)

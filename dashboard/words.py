@@ -7,6 +7,14 @@ from typing import Any, Final, Literal
 
 MOST_WHOLE: Final = 20
 """Rows of a table that is shown whole: about a screen of them."""
+COUNT: Final = "%,d"
+"""How a column or a figure shows a count: as the words of a page do, whatever the language of the browser."""
+PRICE: Final = "%,.2f"
+"""How a column shows the price of one thing, beside its currency."""
+MONEY: Final = "%,.0f"
+"""How a column shows a sum of money as `money` tells it."""
+PER_CENT: Final = "%.1f %%"
+"""How a column shows what is in per cent."""
 MOMENTS: Final[dict[str, Any]] = {"format": "YYYY-MM-DD HH:mm:ss", "timezone": "UTC"}
 """How a column of a table shows moments."""
 
@@ -70,6 +78,11 @@ def shortened(text: str, most: int = 32) -> str:
     """In one line, for a legend: line ends and the like are shown as spaces, what is too long is cut."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def money(amount: float | None) -> str:
+    """A sum over events, whose currencies nobody converted: whole. A dash where no event had a price."""
+    return "—" if amount is None else f"{amount:,.0f}"
 
 
 def per_cent(probability: float | None) -> str:

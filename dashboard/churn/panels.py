@@ -22,9 +22,10 @@ from dashboard.churn.queries import (
 from dashboard.churn.watch import ANOTHER_POPULATION, MOVED, Watch
 from dashboard.churn.what_if import label
 from dashboard.database import TEXT_SHOWN
+from dashboard.figures import figure, figures
 from dashboard.scoring import Metric, Model
 from dashboard.user.links import remember
-from dashboard.words import height, moment, per_cent, share, shortened
+from dashboard.words import COUNT, height, moment, per_cent, share, shortened
 from lakehouse.contracts import SIMULATED_MODEL
 
 USERS: Final = "users"
@@ -65,30 +66,24 @@ def no_scores(refused: int) -> None:
 def totals(scores: Scores) -> None:
     """The top figures, each with how it was a day of event time before, and a week before in words."""
     now, day, week = scores.now, scores.before(1), scores.before(7)
-    with st.container(horizontal=True, gap="small"):
-        st.metric(
+    with figures():
+        figure(
             "Users scored",
             now.users,
-            delta=now.users - day.users if day else None,
+            now.users - day.users if day else None,
             delta_color="off",
             delta_description="in a day" if day else None,
-            format="localized",
-            border=True,
-            width=190,
-            help="Users with a score, now",
+            explained="Users with a score, now",
         )
-        st.metric(
+        figure(
             "At risk",
             now.at_risk,
-            delta=now.at_risk - day.at_risk if day else None,
+            now.at_risk - day.at_risk if day else None,
             delta_color="inverse",
             delta_description="in a day" if day else None,
-            format="localized",
-            border=True,
-            width=190,
-            help="Users who are called churned: their probability reaches the model's threshold",
+            explained="Users who are called churned: their probability reaches the model's threshold",
         )
-        st.metric("Share at risk", share(now.at_risk, now.users), border=True, width=190)
+        figure("Share at risk", share(now.at_risk, now.users))
     st.caption(
         f"As of {now.date:%Y-%m-%d} (UTC) of event time · a day before: {_stood(day)} · a week before: {_stood(week)}"
     )
@@ -156,9 +151,9 @@ def users(dsn: str, wanted: Filter, number: int) -> None:
                     "Reasons", width="large", help="What moved the score most; for those at risk"
                 ),
                 "last_seen": _moments("Last seen (UTC)"),
-                "num_views": st.column_config.NumberColumn("Views", format="localized"),
-                "num_add_to_cart": st.column_config.NumberColumn("Adds to cart", format="localized"),
-                "num_purchases": st.column_config.NumberColumn("Purchases", format="localized"),
+                "num_views": st.column_config.NumberColumn("Views", format=COUNT),
+                "num_add_to_cart": st.column_config.NumberColumn("Adds to cart", format=COUNT),
+                "num_purchases": st.column_config.NumberColumn("Purchases", format=COUNT),
                 "as_of": _moments("Score as of (UTC)"),
                 "model_version": "Model",
                 "error": st.column_config.TextColumn("Why there is no score", width="large"),
@@ -193,24 +188,21 @@ def model(found: Model) -> None:
             "`lakehouse train` makes a model of their events.",
             icon=":material/science:",
         )
-    with st.container(horizontal=True, gap="small"):
+    with figures():
         auc = found.metrics.get("roc_auc", Metric(None, None, None))
-        st.metric(
+        figure(
             "ROC AUC",
             _number(auc.value),
-            delta=None if auc.low is None else f"{_number(auc.low)} to {_number(auc.high)}",
+            None if auc.low is None else f"{_number(auc.low)} to {_number(auc.high)}",
             delta_color="off",
             delta_arrow="off",
-            border=True,
-            width=190,
-            height="stretch",
-            help=f"{_METRICS['roc_auc'][1]}. Below it: where 95 % of the bootstrap values lie",
+            explained=f"{_METRICS['roc_auc'][1]}. Below it: where 95 % of the bootstrap values lie",
         )
         for name, value, meaning in (
             ("Threshold", per_cent(found.threshold), "From here on: at risk"),
             ("Horizon", f"{found.horizon_days} days", "Churned: no event for so long"),
         ):
-            st.metric(name, value, border=True, width=150, height="stretch", help=meaning)
+            figure(name, value, explained=meaning)
     st.text(f"Model {shortened(found.model_version, 60)}, {shortened(found.kind, 60)}")
     data = ", ".join(f"{table} version {version}" for table, version in found.data_versions.items()) or "no table"
     st.text(
@@ -323,6 +315,8 @@ def realised(found: Watch) -> None:
         ],
         hide_index=True,
         column_config={
+            "Predictions": st.column_config.NumberColumn(format=COUNT),
+            "Users": st.column_config.NumberColumn(format=COUNT),
             "Said": st.column_config.TextColumn(help="The mean probability"),
             "Came true": st.column_config.TextColumn(help="The share that churned within the horizon"),
         },
@@ -340,7 +334,7 @@ def _refused(users: int) -> str:
         if users >= MOST_REFUSED
         else "1 user"
         if users == 1
-        else f"{users} users"
+        else f"{users:,} users"
     )
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard.download import as_csv
 from dashboard.funnel import charts
+from dashboard.words import COUNT, MONEY, PER_CENT
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Counted:
 SESSIONS: Final = Counted("sessions", "Sessions")
 USERS: Final = Counted("users", "Users")
 
+_RATIOS: Final = ("conversion", "view_to_cart", "cart_to_purchase")
+
 Steps = Sequence[tuple[str, int]]
 """The name of each step, all first, and how many came to it."""
 
@@ -37,8 +40,8 @@ def differences(this: Steps, other: Steps, counted: Counted) -> None:
         difference_rows(this, other, counted),
         hide_index=True,
         placeholder="—",
-        column_config={name: st.column_config.NumberColumn(format="localized") for name in (mine, theirs)}
-        | {name: st.column_config.NumberColumn(format="%.1f %%") for name in shares}
+        column_config={name: st.column_config.NumberColumn(format=COUNT) for name in (mine, theirs)}
+        | {name: st.column_config.NumberColumn(format=PER_CENT) for name in shares}
         | {
             name: st.column_config.NumberColumn(f"{name} (points)", format="%+.1f", help="This period less the other")
             for name in ("Difference", "Difference of all")
@@ -86,23 +89,23 @@ def by_value(values: pl.DataFrame, counted: Counted, key: str) -> None:
         )
     rows = _value_rows(values, counted)
     st.dataframe(
-        rows,
+        rows.with_columns(100 * pl.col(_RATIOS)),
         hide_index=True,
         placeholder="—",
         column_config={
             "value": st.column_config.TextColumn("Value", pinned=True, width="medium"),
-            counted.column: st.column_config.NumberColumn(counted.label, format="localized"),
-            "viewed": st.column_config.NumberColumn("With a view", format="localized"),
-            "carted": st.column_config.NumberColumn("Then a cart", format="localized"),
-            "purchased": st.column_config.NumberColumn("Then a purchase", format="localized"),
-            "conversion": st.column_config.NumberColumn("Conversion", format="percent"),
-            "view_to_cart": st.column_config.NumberColumn("View to cart", format="percent"),
-            "cart_to_purchase": st.column_config.NumberColumn("Cart to purchase", format="percent"),
+            counted.column: st.column_config.NumberColumn(counted.label, format=COUNT),
+            "viewed": st.column_config.NumberColumn("With a view", format=COUNT),
+            "carted": st.column_config.NumberColumn("Then a cart", format=COUNT),
+            "purchased": st.column_config.NumberColumn("Then a purchase", format=COUNT),
+            "conversion": st.column_config.NumberColumn("Conversion", format=PER_CENT),
+            "view_to_cart": st.column_config.NumberColumn("View to cart", format=PER_CENT),
+            "cart_to_purchase": st.column_config.NumberColumn("Cart to purchase", format=PER_CENT),
             "minutes_to_purchase": st.column_config.NumberColumn(
-                "Mean time to purchase (min)", format="%.1f", help="From the first view"
+                "Mean time to purchase (min)", format="%,.1f", help="From the first view"
             ),
-            "bought": st.column_config.NumberColumn("With a purchase, in any order", format="localized"),
-            "revenue": st.column_config.NumberColumn("Revenue", format="%,.2f"),
+            "bought": st.column_config.NumberColumn("With a purchase, in any order", format=COUNT),
+            "revenue": st.column_config.NumberColumn("Revenue", format=MONEY),
         },
         alt="Steps and conversion by value",
     )

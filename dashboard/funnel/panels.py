@@ -8,12 +8,13 @@ from typing import Final
 import polars as pl
 import streamlit as st
 
+from dashboard.figures import figure, figures
 from dashboard.funnel import charts
 from dashboard.funnel.apart import SESSIONS, by_value, differences
 from dashboard.funnel.queries import BANDS, Against, Asked, Compared, Funnel, Grain, Sessions, Totals
 from dashboard.now.panels import freshness, no_data
 from dashboard.ranges import Span
-from dashboard.words import age, minutes, moment, share
+from dashboard.words import COUNT, age, minutes, moment, money, share
 
 FUNNEL_PX: Final = 250
 
@@ -66,43 +67,32 @@ def _not_yet() -> None:
 
 def _figures(totals: Totals) -> None:
     mean = totals.mean_to_purchase
-    with st.container(horizontal=True, gap="small"):
-        st.metric(
+    with figures():
+        figure(
             "Sessions",
             totals.sessions,
-            format="localized",
-            border=True,
-            width=160,
-            help="Of one user on one day (UTC); events without a session are one for each user and day",
+            explained="Of one user on one day (UTC); events without a session are one for each user and day",
         )
-        st.metric(
+        figure(
             "Conversion",
             share(totals.purchased, totals.sessions),
-            border=True,
-            width=160,
-            help="Share of all sessions that viewed, then added to the cart, then purchased",
+            explained="Share of all sessions that viewed, then added to the cart, then purchased",
         )
-        st.metric(
+        figure(
             "Median time",
             totals.median_band or "—",
-            border=True,
-            width=160,
-            help="From the first view to the purchase: the middle one came within it, and not within the band before",
+            explained="From the first view to the purchase: the middle one came within it, and not within the band "
+            "before",
         )
-        st.metric(
+        figure(
             "Mean time",
             "—" if mean is None else age(mean),
-            border=True,
-            width=160,
-            help="From the first view to the purchase",
+            explained="From the first view to the purchase",
         )
-        st.metric(
+        figure(
             "Revenue",
-            totals.revenue,
-            format="%,.2f",
-            border=True,
-            width=190,
-            help="Price times quantity of all purchases, in the events' currency; currencies are not converted",
+            money(totals.revenue),
+            explained="Price times quantity of all purchases, in the events' currency; currencies are not converted",
         )
 
 
@@ -187,7 +177,7 @@ def _other_types(found: pl.DataFrame) -> None:
         width=420,
         column_config={
             "event_type": st.column_config.TextColumn("Type", width="medium"),
-            "num_events": st.column_config.NumberColumn("Events", format="localized"),
+            "num_events": st.column_config.NumberColumn("Events", format=COUNT),
         },
         alt="Events of other types",
     )

@@ -8,12 +8,13 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from dashboard.figures import figure, figures
 from dashboard.now import charts
 from dashboard.now.queries import MOST_USER_WINDOWS, TAIL_EVENTS, Activity, Figures, Now, Rate, Rates, Totals, Users
 from dashboard.pipeline.panels import health
 from dashboard.pipeline.queries import Pipeline
 from dashboard.ranges import Span
-from dashboard.words import MOMENTS, age, change, height, lag, minutes, moment, points, share
+from dashboard.words import COUNT, MOMENTS, PRICE, age, change, height, lag, minutes, moment, money, points, share
 
 SOONEST_RATE = timedelta(seconds=10)
 """A window that has only just begun tells no rate yet."""
@@ -82,9 +83,9 @@ def latest(found: pl.DataFrame, *, of_types: bool) -> None:
             "session_id": "Session",
             "product_id": "Product",
             "category": "Category",
-            "price": st.column_config.NumberColumn("Price", format="%.2f"),
+            "price": st.column_config.NumberColumn("Price", format=PRICE),
             "currency": "Currency",
-            "quantity": "Quantity",
+            "quantity": st.column_config.NumberColumn("Quantity", format=COUNT),
             "kafka_timestamp": st.column_config.DatetimeColumn("Received (UTC)", **MOMENTS),
         },
         alt="The latest events of the range",
@@ -94,20 +95,20 @@ def latest(found: pl.DataFrame, *, of_types: bool) -> None:
 def _figures(found: Activity, users: Users | None) -> None:
     """Each with its change against the same time before; without one where nothing is there to compare with."""
     totals, within, before = found.totals.found, found.totals.within, found.totals.before
-    with st.container(horizontal=True, gap="small"):
+    with figures():
         for label, name in (
             ("Events", "events"),
             ("Views", "views"),
             ("Adds to cart", "carts"),
             ("Purchases", "purchases"),
         ):
-            _figure(label, getattr(totals, name), _changed(found.totals, name))
+            figure(label, getattr(totals, name), _changed(found.totals, name))
         rate = points(within.purchases, within.views, before.purchases, before.views) if within and before else None
-        _figure("View to purchase", share(totals.purchases, totals.views), rate, "Purchases for each view, by events")
+        figure("View to purchase", share(totals.purchases, totals.views), rate, "Purchases for each view, by events")
         _users_figure(users)
         _session_figures(found)
         newest = found.rates.all_types
-        _figure(
+        figure(
             "Events/s",
             f"{found.rates.per_second(newest):,.2f}",
             change(newest.complete, newest.before),
@@ -120,10 +121,6 @@ def _figures(found: Activity, users: Users | None) -> None:
         st.caption(f"Changes compare {_to(compared.within)} with the same time before, {_to(compared.before)} UTC.")
 
 
-def _figure(label: str, value: Any, delta: str | int | None = None, explained: str | None = None) -> None:
-    st.metric(label, value, delta, format="localized", border=True, width=165, height="stretch", help=explained)
-
-
 def _changed(figures: Figures[Any], name: str) -> str | int | None:
     if figures.within is None or figures.before is None:
         return None
@@ -132,17 +129,17 @@ def _changed(figures: Figures[Any], name: str) -> str | int | None:
 
 def _users_figure(users: Users | None) -> None:
     if users is None:
-        _figure("Active users", "—", explained="Postgres did not count them in time; choose a shorter range.")
+        figure("Active users", "—", explained="Postgres did not count them in time; choose a shorter range.")
     elif users.counted is not None:
         counted = users.counted
-        _figure("Active users", counted.found, change(counted.within, counted.before), "Users with an event, exact")
+        figure("Active users", counted.found, change(counted.within, counted.before), "Users with an event, exact")
     elif users.by_day is not None and not users.by_day.is_empty():
         mean = users.by_day["users"].sum() / len(users.by_day)
-        _figure("Active users a day", round(mean), explained="Mean over the days with an event, exact for each day")
+        figure("Active users a day", round(mean), explained="Mean over the days with an event, exact for each day")
     elif users.by_day is not None:
-        _figure("Active users a day", "—", explained="No day of this range is counted yet.")
+        figure("Active users a day", "—", explained="No day of this range is counted yet.")
     else:
-        _figure(
+        figure(
             "Active users",
             "—",
             explained=f"Counted over up to {MOST_USER_WINDOWS:,} windows of users, of a day at most; of longer ranges "
@@ -154,16 +151,16 @@ def _session_figures(found: Activity) -> None:
     sessions = found.sessions
     if sessions is None:
         why = "Sessions are not in this Postgres yet; start the stack again with this release."
-        _figure("Sessions", "—", explained=why)
-        _figure("Revenue", "—", explained=why)
+        figure("Sessions", "—", explained=why)
+        figure("Revenue", "—", explained=why)
         return
     hours = f"of the whole hours {_to(sessions.span)} UTC"
     revenue = sessions.found.revenue
     told = f"Sessions that began in them, {hours}"
-    _figure("Sessions", sessions.found.sessions, _changed(sessions, "sessions"), told)
-    _figure(
+    figure("Sessions", sessions.found.sessions, _changed(sessions, "sessions"), told)
+    figure(
         "Revenue",
-        "—" if revenue is None else f"{revenue:,.0f}",
+        money(revenue),
         _changed(sessions, "revenue"),
         "No purchase has a price" if revenue is None else f"Purchases, in the events' currency, {hours}",
     )

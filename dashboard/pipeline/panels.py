@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard.pipeline import charts
 from dashboard.pipeline.history import LAYERS, MIRRORS, by_layer, newest_rate, rates, shares
 from dashboard.pipeline.queries import Course, Pipeline, Since, Stream
-from dashboard.words import MOMENTS, age, height, lag, moment
+from dashboard.words import COUNT, MOMENTS, age, height, lag, moment
 from lakehouse.contracts import SIMULATED_MODEL
 
 SILENT_AFTER = timedelta(seconds=30)
@@ -56,7 +56,7 @@ def streams(found: Course, since: Since) -> None:
                 format="%,.1f", help=f"In the newest {since.bucket_minutes} min that were reported"
             ),
             "Lag": st.column_config.TextColumn(width=140),
-            "Rows": st.column_config.NumberColumn(format="localized"),
+            "Rows": st.column_config.NumberColumn(format=COUNT),
             "Watermark": st.column_config.DatetimeColumn("Watermark (UTC)", **MOMENTS),
             "Reported": st.column_config.DatetimeColumn("Reported (UTC)", **MOMENTS),
         },
@@ -111,9 +111,9 @@ def tables(found: pl.DataFrame) -> None:
         height=height(found.height),
         column_config={
             "table": "Table",
-            "version": st.column_config.NumberColumn("Version", format="localized"),
-            "rows": st.column_config.NumberColumn("Rows", format="localized"),
-            "files": st.column_config.NumberColumn("Files", format="localized"),
+            "version": st.column_config.NumberColumn("Version", format=COUNT),
+            "rows": st.column_config.NumberColumn("Rows", format=COUNT),
+            "files": st.column_config.NumberColumn("Files", format=COUNT),
             "bytes": st.column_config.NumberColumn("Size", format="%,.1f MB"),
         },
         alt="The Delta tables: version, rows, files and size",
@@ -132,7 +132,7 @@ def stack(found: dict[str, Any] | None) -> None:
         placeholder="—",
         column_config={
             "Memory": st.column_config.NumberColumn("Memory (MiB)", format="%,.0f", help="Shared pages in parts"),
-            "Restarts": st.column_config.NumberColumn(format="localized", help="After it had died, since the start"),
+            "Restarts": st.column_config.NumberColumn(format=COUNT, help="After it had died, since the start"),
         },
         alt="The services: state, how long, memory and restarts",
     )

@@ -7,11 +7,12 @@ from datetime import date, timedelta
 import polars as pl
 import streamlit as st
 
+from dashboard.figures import figure, figures
 from dashboard.now.panels import freshness, no_data
 from dashboard.retention import charts
 from dashboard.retention.grid import active, average, grid
 from dashboard.retention.queries import Cells, Retention, Unit
-from dashboard.words import age, height, moment
+from dashboard.words import COUNT, age, height, moment
 
 STREAM = "retention"
 """The stream that makes cohorts of users' days."""
@@ -51,16 +52,14 @@ def _not_yet(interval_s: float) -> None:
 def _figures(cells: Cells, of_cohorts: pl.DataFrame, averages: pl.DataFrame) -> None:
     own = of_cohorts.filter(pl.col("period") == 0)
     shares = dict(averages.select("period", "share").iter_rows())
-    with st.container(horizontal=True, gap="small"):
-        st.metric("New users", int(own["users"].sum()), format="localized", border=True, width=170)
+    with figures():
+        figure("New users", int(own["users"].sum()))
         for period in (1, 7 if cells.unit is Unit.DAY else 4):
             told = f"{shares[period]:.1%}".replace("%", " %") if period in shares else "—"
-            st.metric(
+            figure(
                 f"Back after {_count(period, cells.unit)}",
                 told,
-                border=True,
-                width=170,
-                help="Of the users of all cohorts shown whose period is final",
+                explained="Of the users of all cohorts shown whose period is final",
             )
 
 
@@ -128,7 +127,7 @@ def _numbers(cells: Cells, of_cohorts: pl.DataFrame) -> None:
     st.caption(f"Users of each cohort with an event so many {cells.unit}s later")
     wide = of_cohorts.select("cohort", "period", "users").pivot("period", index="cohort", values="users").sort("cohort")
     periods = [name for name in wide.columns if name != "cohort"]
-    whole = {name: st.column_config.NumberColumn(_column(name), format="localized") for name in periods}
+    whole = {name: st.column_config.NumberColumn(_column(name), format=COUNT) for name in periods}
     st.dataframe(
         wide,
         hide_index=True,

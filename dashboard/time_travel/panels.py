@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
+from dashboard.figures import figure, figures
 from dashboard.frame import broken
 from dashboard.lake import TIMES, TooMuch, table_folder
 from dashboard.now.charts import funnel
@@ -26,7 +27,7 @@ from dashboard.time_travel.comparison import (
 from dashboard.time_travel.history import NEWEST, Entry, read_history
 from dashboard.time_travel.moments import AtVersion, Then, When
 from dashboard.time_travel.statements import command, sql_now, sql_then
-from dashboard.words import height, moment
+from dashboard.words import COUNT, height, moment
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 from lakehouse.maintenance.log import Log
@@ -88,9 +89,9 @@ def _totals(found: Comparison) -> None:
         ],
         hide_index=True,
         column_config={
-            "Then": st.column_config.NumberColumn(format="localized"),
-            "Now": st.column_config.NumberColumn(format="localized"),
-            "Difference": st.column_config.NumberColumn(format="localized"),
+            "Then": st.column_config.NumberColumn(format=COUNT),
+            "Now": st.column_config.NumberColumn(format=COUNT),
+            "Difference": st.column_config.NumberColumn(format=COUNT),
         },
         alt="What the rows count, then and now",
     )
@@ -129,9 +130,9 @@ def _changes(home: Home, name: str, then: Then, head: int, span: Span | None) ->
     if not found.total:
         st.caption("Nothing: both states have the same rows here.")
         return
-    with st.container(horizontal=True, gap="small"):
+    with figures():
         for label, count in (("Added", found.added), ("Changed", found.changed), ("Removed", found.removed)):
-            st.metric(f"Rows {label.lower()}", count, format="localized", border=True, width=150)
+            figure(f"Rows {label.lower()}", count)
     shown = found.examples.height
     st.caption(f"By key ({', '.join(BY_NAME[name].key)})" + ("" if shown == found.total else f"; {shown} of them:"))
     st.dataframe(
@@ -161,10 +162,10 @@ def _history(entries: list[Entry], name: str) -> None:
             "Version": st.column_config.NumberColumn(format="%d"),
             "Committed": st.column_config.DatetimeColumn("Committed (UTC)", **_MOMENTS),
             "By": st.column_config.TextColumn(help="The stage that wrote it, or what upkeep did"),
-            "Rows in": st.column_config.NumberColumn(format="localized", help="Read from the source"),
-            "Rows out": st.column_config.NumberColumn(format="localized", help="Written"),
-            "Copies": st.column_config.NumberColumn(format="localized"),
-            "Refused": st.column_config.NumberColumn(format="localized"),
+            "Rows in": st.column_config.NumberColumn(format=COUNT, help="Read from the source"),
+            "Rows out": st.column_config.NumberColumn(format=COUNT, help="Written"),
+            "Copies": st.column_config.NumberColumn(format=COUNT),
+            "Refused": st.column_config.NumberColumn(format=COUNT),
             "Source version": st.column_config.NumberColumn(format="%d", help="Up to which the source is in"),
             "Watermark": st.column_config.DatetimeColumn("Watermark (UTC)", **_MOMENTS),
         },

@@ -12,7 +12,7 @@ from dashboard.database import TEXT_SHOWN
 from dashboard.user import charts
 from dashboard.user.queries import MOST_EVENTS, SCORES, Score, User
 from dashboard.user.sessions import PAUSE, sessions
-from dashboard.words import height, moment, per_cent
+from dashboard.words import COUNT, PRICE, height, moment, per_cent
 from lakehouse.contracts import SIMULATED_MODEL, ChurnFeatures
 
 
@@ -110,11 +110,11 @@ def events(found: User) -> None:
             "session_id": "Session",
             "start": _moments("From (UTC)"),
             "end": _moments("Until (UTC)"),
-            "minutes": st.column_config.NumberColumn("Minutes", format="%.1f"),
-            "num_events": "Events",
-            "num_views": "Views",
-            "num_add_to_cart": "Adds to cart",
-            "num_purchases": "Purchases",
+            "minutes": st.column_config.NumberColumn("Minutes", format="%,.1f"),
+            "num_events": _counts("Events"),
+            "num_views": _counts("Views"),
+            "num_add_to_cart": _counts("Adds to cart"),
+            "num_purchases": _counts("Purchases"),
         },
         alt="Sessions of the user, the newest first",
     )
@@ -142,13 +142,17 @@ def events(found: User) -> None:
             "session_id": "Session",
             "product_id": "Product",
             "category": "Category",
-            "price": st.column_config.NumberColumn("Price", format="%.2f"),
+            "price": st.column_config.NumberColumn("Price", format=PRICE),
             "currency": "Currency",
-            "quantity": "Quantity",
+            "quantity": _counts("Quantity"),
             "kafka_timestamp": _moments("Received (UTC)"),
         },
         alt="Events of the user, the newest first",
     )
+
+
+def _counts(title: str) -> Any:
+    return st.column_config.NumberColumn(title, format=COUNT)
 
 
 def _moments(title: str) -> Any:

@@ -15,7 +15,7 @@ from dashboard.verdicts import charts
 from dashboard.verdicts.books import Books, Ledger, ledger
 from dashboard.verdicts.queries import Judge, State, TableState, Trend, Verdict, Verdicts, read_trend
 from dashboard.verdicts.seen import told
-from dashboard.words import age, height, moment
+from dashboard.words import COUNT, age, height, moment
 from lakehouse.errors import LakehouseError
 from lakehouse.home import Home
 
@@ -84,9 +84,7 @@ def tables(found: Verdicts) -> None:
                 help="Versions that have not been judged, and how long the oldest of them has waited; "
                 "a dash where the writer does not tell on this machine"
             ),
-            "Rows": st.column_config.NumberColumn(
-                "Rows judged", format="localized", help="By the newest run that had rows"
-            ),
+            "Rows": st.column_config.NumberColumn("Rows judged", format=COUNT, help="By the newest run that had rows"),
             "Judged": st.column_config.DatetimeColumn("Judged (UTC)", **_MOMENTS),
             "Version": st.column_config.NumberColumn(format="%d", help="Up to which it was judged by its newest run"),
         },
@@ -134,8 +132,8 @@ def _in_full(verdicts: Sequence[Verdict]) -> None:
         height=height(full.height),
         column_config={
             "Observed": st.column_config.TextColumn(width="large"),
-            "Rows that fail": st.column_config.NumberColumn(format="localized"),
-            "Of rows": st.column_config.NumberColumn("Of rows judged", format="localized"),
+            "Rows that fail": st.column_config.NumberColumn(format=COUNT),
+            "Of rows": st.column_config.NumberColumn("Of rows judged", format=COUNT),
             "Keys of some that fail": st.column_config.ListColumn(width="large"),
         },
         alt="The expectations that are not met now: the run, what was observed as JSON, keys of rows that fail",
@@ -221,8 +219,8 @@ def quarantine(home: Home) -> None:
             height=height(found.reasons.height),
             column_config={
                 "reason": "Reason",
-                "rows": st.column_config.NumberColumn("Rows", format="localized"),
-                "open": st.column_config.NumberColumn("Open", format="localized", help="Not replaced yet"),
+                "rows": st.column_config.NumberColumn("Rows", format=COUNT),
+                "open": st.column_config.NumberColumn("Open", format=COUNT, help="Not replaced yet"),
                 "first": st.column_config.DatetimeColumn("First (UTC)", **_MOMENTS),
                 "last": st.column_config.DatetimeColumn("Last (UTC)", **_MOMENTS),
             },

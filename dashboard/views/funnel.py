@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, timedelta
 from enum import StrEnum
+from typing import Final
 
 import streamlit as st
 
@@ -22,6 +23,10 @@ class By(StrEnum):
 
     SESSION = "Sessions"
     USER = "Users"
+
+
+# As no dimension can be called: a name is one word. (A comment, for Streamlit would write a string onto the page.)
+NO_DIMENSION: Final = "No dimension"
 
 
 def body(settings: Settings) -> None:
@@ -122,29 +127,27 @@ def _asked(settings: Settings, grain: Grain = Grain.AUTO) -> Asked:
             bind="query-params",
             width=240,
         )
-    dimension = st.selectbox(
+    chosen = st.segmented_control(
         "Tell apart by",
-        settings.funnel_dimensions,
-        index=None,
-        placeholder="Nothing",
+        [NO_DIMENSION, *settings.funnel_dimensions],
+        default=NO_DIMENSION,
+        required=True,
         key="dimension",
         bind="query-params",
-        disabled=not settings.funnel_dimensions,
         help="Dimensions are declared by LAKEHOUSE_FUNNEL_DIMENSIONS; sessions and users count by the value of their "
         "first event that has one",
-        width=240,
     )
     return Asked(
         grain,
         against,
         None if other is None else other.replace(tzinfo=UTC),
-        dimension,
+        None if chosen in (None, NO_DIMENSION) else chosen,
         settings.funnel_values_cap,
     )
 
 
 def _inputs() -> st.delta_generator.DeltaGenerator:
-    return st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
+    return st.container(horizontal=True, gap="medium")
 
 
 page("Funnel", body)

@@ -34,7 +34,7 @@ def body(settings: Settings) -> None:
 
 def _choose(settings: Settings) -> tuple[str, When | None]:
     names = list(BY_NAME)
-    left, middle, right = st.columns(3, vertical_alignment="bottom")
+    left, middle, right = st.columns(3)
     name = left.selectbox("Table", names, index=names.index(FunnelWindows.name), key="table", bind="query-params")
     ways = list(By) if snapshot_of(BY_NAME[name]) is not None else [By.MOMENT, By.VERSION]
     by = middle.segmented_control(

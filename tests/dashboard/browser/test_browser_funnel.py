@@ -38,7 +38,7 @@ def test_sessions_come_as_far_as_in_the_file(open_page: Open, ga4_events: pl.Dat
             "Conversion": share(found["purchased"], found["sessions"]),
             "Median time": next(label for label, bound in figures.BANDS.items() if middle <= bound),
             "Mean time": f"{int(mean.total_seconds() // 60)} min",
-            "Revenue": f"{found['spent']:,.2f}",
+            "Revenue": f"{found['spent']:,.0f}",
         }
     )
     seen.await_words(*stops(found))
