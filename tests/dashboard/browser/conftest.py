@@ -24,11 +24,16 @@ from lakehouse.home import Home
 from tests.dashboard.browser import sent
 from tests.dashboard.browser.seen import Open, Seen
 from tests.pipeline import judge
-from tests.pipeline.shop_stack import Shop
+from tests.pipeline.shop_stack import Shop, in_order
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 STARTS_WITHIN_S = 60.0
 REFRESH_S = "1"
+SCORED_WITHIN_S = 240.0
+SCORES = """
+SELECT user_id, churn_probability, churned, as_of FROM churn_prediction
+ORDER BY churn_probability DESC NULLS LAST, user_id
+"""
 
 
 # Not for the whole run: while Playwright is at work here, its event loop runs in the thread of the tests, and those of
@@ -96,6 +101,19 @@ def shop(
         yield running
     finally:
         running.run("down")
+
+
+@pytest.fixture(scope="package")
+def scores(shop: Shop) -> pl.DataFrame:
+    """user_id, churn_probability, churned, as_of of every user, the likeliest to churn first, once all of them have the
+    score of their features."""
+    key = ("user_id", "as_of")
+
+    def is_scored() -> bool:
+        return in_order(shop.query(SCORES).select(key), *key).equals(in_order(shop.churn_features().select(key), *key))
+
+    assert until(is_scored, SCORED_WITHIN_S, tick_s=1.0), "not every user has a score"
+    return shop.query(SCORES)
 
 
 @pytest.fixture

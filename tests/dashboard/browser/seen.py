@@ -63,14 +63,33 @@ class Seen:
         return list(found.values())
 
     def all_rows(self, title: str) -> list[dict[str, str]]:
-        """All rows of a table, by the columns in sight: it is scrolled down to the last one."""
-        count, found = self._look(title)
+        """All rows of a table, by the columns in sight: it is scrolled from the first to the last one."""
+        count, found = 1, dict[int, dict[str, str]]()
         while len(found) < count:
             known = len(found)
             self.table(title).locator(".dvn-scroller").evaluate(f"scroller => scroller.scrollTop = {known} * 35")
             self.table(title).locator(f"canvas table tbody tr[aria-rowindex='{known + 2}']").wait_for(state="attached")
-            found |= self._look(title)[1]
+            count, more = self._look(title)
+            found |= more
         return [found[number] for number in sorted(found)]
+
+    def await_all_rows(self, title: str, expected: Sequence[Mapping[str, str]]) -> None:
+        """Waits until all rows of a table, by the columns of ``expected``, are these; fails with what they are. A cell
+        is compared as far as its text is expected, for a moment may be told in more detail."""
+        shown: list[dict[str, str]] = []
+
+        def are_shown() -> bool:
+            shown[:] = [
+                {
+                    name: row.get(name, "")[: len(text)]
+                    for name, text in expected[min(number, len(expected) - 1)].items()
+                }
+                for number, row in enumerate(self.all_rows(title))
+            ]
+            return shown == list(expected)
+
+        if not until(are_shown, APPEARS_WITHIN_S):
+            assert shown == list(expected)
 
     def await_rows(self, title: str, expected: Sequence[Mapping[str, str]], *, and_more: bool = False) -> None:
         """Waits until the rows in sight, by the columns of ``expected``, are these, ``and_more``: begin with these;

@@ -8,33 +8,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from lakehouse.embedded.waiting import until
 from tests.dashboard.browser.figures import share
 from tests.dashboard.browser.seen import Open
 from tests.pipeline import judge
-from tests.pipeline.shop_stack import Shop, in_order
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-SCORED_WITHIN_S = 240.0
-SCORES = """
-SELECT user_id, churn_probability, churned, as_of FROM churn_prediction
-ORDER BY churn_probability DESC NULLS LAST, user_id
-"""
 COUNTS = {"Views": "num_views", "Adds to cart": "num_add_to_cart", "Purchases": "num_purchases"}
-
-
-@pytest.fixture(scope="module")
-def scores(shop: Shop) -> pl.DataFrame:
-    """user_id, churn_probability, churned, as_of of every user, the likeliest to churn first, once all of them have the
-    score of their features."""
-    key = ("user_id", "as_of")
-
-    def is_scored() -> bool:
-        return in_order(shop.query(SCORES).select(key), *key).equals(in_order(shop.churn_features().select(key), *key))
-
-    assert until(is_scored, SCORED_WITHIN_S, tick_s=1.0), "not every user has a score"
-    return shop.query(SCORES)
 
 
 @pytest.fixture(scope="module")
