@@ -20,8 +20,9 @@ MOST_VALUE_BARS: Final = 20
 _AXIS: Final = {"axisTick": {"show": False}, "axisLine": {"show": False}}
 
 
-def funnel(steps: Sequence[tuple[str, int]], *, selectable: bool = False) -> dict[str, Any]:
-    """A bar for each step, with its count and its share of the step before and of the first."""
+def funnel(steps: Sequence[tuple[str, int]], *, selectable: bool = False, longest: int = 0) -> dict[str, Any]:
+    """A bar for each step, with its count and its share of the step before and of the first. ``longest``: the count of
+    the longest bar of another funnel beside it, for both to be of one scale."""
     labels = [f"{steps[0][1]:,}"]
     for (_, count_before), (_, count) in pairwise(steps):
         labels.append(f"{count:,}\n{share(count, count_before)} · {share(count, steps[0][1])}")
@@ -38,7 +39,7 @@ def funnel(steps: Sequence[tuple[str, int]], *, selectable: bool = False) -> dic
     return {
         "animation": False,  # a refresh every few seconds would dance
         "grid": {"left": 8, "right": 8, "top": 8, "bottom": 8, "containLabel": True},
-        "xAxis": {"type": "value", "show": False, "max": max(1, *(count for _, count in steps)) * 1.7},
+        "xAxis": {"type": "value", "show": False, "max": max(1, longest, *(count for _, count in steps)) * 1.7},
         "yAxis": {"type": "category", "inverse": True, "data": [name for name, _ in steps], **_AXIS},
         "series": [bars],
     }

@@ -191,6 +191,7 @@ def _compared(found: Sessions, watermark: datetime | None) -> None:
         return
     places = st.columns(2, gap="medium")
     this = Compared(found.span, found.totals)
+    longest = max(found.totals.sessions, other.totals.sessions)
     for place, title, key, period in zip(
         places, ("This period", "The other period"), ("this_period", "other_period"), (this, other), strict=True
     ):
@@ -201,7 +202,10 @@ def _compared(found: Sessions, watermark: datetime | None) -> None:
                 st.caption("No sessions in it.")
                 continue
             st.echarts_chart(
-                charts.funnel(period.totals.steps), height=FUNNEL_PX, key=key, alt=f"Funnel of sessions: {title}"
+                charts.funnel(period.totals.steps, longest=longest),
+                height=FUNNEL_PX,
+                key=key,
+                alt=f"Funnel of sessions: {title}",
             )
             _not_final(period.span, watermark)
     differences(found.totals.steps, other.totals.steps, SESSIONS)

@@ -167,6 +167,7 @@ def _compared(home: Home, found: Users, within: Within, watermark: datetime | No
     if other is None:
         return
     places = st.columns(2, gap="medium")
+    longest = max(sum(period.counts.values()) for period in (found, other))
     for place, title, key, period in zip(
         places, ("This period", "The other period"), ("this_users", "other_users"), (found, other), strict=True
     ):
@@ -178,7 +179,10 @@ def _compared(home: Home, found: Users, within: Within, watermark: datetime | No
                 st.caption("No users in it.")
                 continue
             st.echarts_chart(
-                charts.funnel(steps(period.counts)), height=FUNNEL_PX, key=key, alt=f"Funnel of users: {title}"
+                charts.funnel(steps(period.counts), longest=longest),
+                height=FUNNEL_PX,
+                key=key,
+                alt=f"Funnel of users: {title}",
             )
             _not_final(period, within, watermark)
     differences(steps(found.counts), steps(other.counts), USERS)

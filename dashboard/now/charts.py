@@ -46,14 +46,15 @@ def events_over_time(activity: Activity, watermark: datetime | None) -> dict[str
     }
 
 
-def funnel(totals: Totals) -> dict[str, Any]:
-    """Three bars, each with its count and its share of the step before."""
+def funnel(totals: Totals, longest: int = 0) -> dict[str, Any]:
+    """Three bars, each with its count and its share of the step before. ``longest``: the count of the longest bar of
+    another funnel beside it, for both to be of one scale."""
     steps = [
         ("View", totals.views, f"{totals.views:,}"),
         ("Add to cart", totals.carts, _of(totals.carts, totals.views)),
         ("Purchase", totals.purchases, _of(totals.purchases, totals.carts)),
     ]
-    widest = max(1, *(count for _, count, _ in steps))
+    widest = max(1, longest, *(count for _, count, _ in steps))
     return {
         "animation": False,
         "grid": {"left": 8, "right": 8, "top": 8, "bottom": 8, "containLabel": True},

@@ -30,11 +30,12 @@ def heat_map(grid: pl.DataFrame, unit: Unit) -> dict[str, Any]:
         "users",
         "size",
         "is_final",
+        pl.format("{}", (100 * pl.col("share")).round(1)).str.replace("100.0", "100", literal=True).alias("told"),
     )
     labels = grid["period"].n_unique() <= MOST_LABELLED
     highest: float = cells.select(pl.col("share").filter(pl.col("period") != "0").max()).item() or 1.0
     shown = cells.drop("is_final")
-    label = {"show": labels, "formatter": "{@share}", "color": INK, "fontSize": 11}
+    label = {"show": labels, "formatter": "{@told}", "color": INK, "fontSize": 11}
     # A faint cell takes on the page's colour, which may be dark: there a number needs a ground of its own.
     ground = {"opacity": 1, "backgroundColor": SCALE[0], "padding": [1, 2], "borderRadius": 2}
     series = {
@@ -50,7 +51,7 @@ def heat_map(grid: pl.DataFrame, unit: Unit) -> dict[str, Any]:
         ],
         "tooltip": {
             "confine": True,
-            "formatter": f"{unit} of {{@cohort}}, {unit} {{@period}}<br/>{{@users}} of {{@size}} users, {{@share}} %",
+            "formatter": f"{unit} of {{@cohort}}, {unit} {{@period}}<br/>{{@users}} of {{@size}} users, {{@told}} %",
         },
         "grid": {"left": 8, "right": 8, "top": 8, "bottom": 76, "containLabel": True},
         "xAxis": _category(grid["period"].unique().sort().cast(pl.String).to_list(), name=f"{unit}s since the first"),

@@ -69,11 +69,12 @@ def _compared(home: Home, name: str, then: Then, head: int, span: Span | None) -
         st.caption(f"Rows whose {TIMES[table]} is from {moment(span.start)} to {moment(span.end)} UTC")
     _totals(found)
     left, right = st.columns(2, gap="medium")
+    longest = max(count for totals in (found.then, found.now) for count in _steps(totals))
     for place, title, state, totals in ((left, "Then", then, found.then), (right, "Now", newest, found.now)):
         with place:
             st.subheader(title, anchor=False)
             st.caption(state.said[0].upper() + state.said[1:])
-            _funnel(totals, title)
+            _funnel(totals, title, longest)
     _changes(home, name, then, head, span)
     st.subheader("The same by command", anchor=False)
     st.caption("Then, and now; from a shell. In the address of this page stands what was chosen, so it can be shared.")
@@ -109,12 +110,18 @@ def _figures(found: Totals) -> list[tuple[str, int]]:
     ]
 
 
-def _funnel(found: Totals, title: str) -> None:
+def _steps(found: Totals) -> tuple[int, int, int]:
+    return found.views or 0, found.carts or 0, found.purchases or 0
+
+
+def _funnel(found: Totals, title: str, longest: int) -> None:
     if found.events is None:
         return
-    steps = Steps(found.events, found.views or 0, found.carts or 0, found.purchases or 0)
     st.echarts_chart(
-        funnel(steps), height=180, key=f"funnel_{title.lower()}", alt=f"{title}: funnel from view to purchase"
+        funnel(Steps(found.events, *_steps(found)), longest),
+        height=180,
+        key=f"funnel_{title.lower()}",
+        alt=f"{title}: funnel from view to purchase",
     )
 
 

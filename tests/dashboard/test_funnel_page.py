@@ -213,6 +213,13 @@ def test_bars_say_their_share_of_the_step_before_and_of_all() -> None:
     ]
 
 
+def test_funnels_beside_each_other_are_of_one_scale() -> None:
+    few, many = totals(10, 8, 4, 1).steps, totals(100, 80, 40, 10).steps
+
+    assert funnel(few, longest=100)["xAxis"] == funnel(many, longest=100)["xAxis"] == funnel(many)["xAxis"]
+    assert funnel(few)["xAxis"]["max"] < funnel(many)["xAxis"]["max"]
+
+
 def test_steps_that_nobody_came_to_have_no_share() -> None:
     found = difference_rows(totals(5, 0, 0, 0).steps, totals(0, 0, 0, 0).steps, SESSIONS)
 

@@ -87,3 +87,9 @@ def test_the_funnel_names_each_step_with_its_share_of_the_one_before() -> None:
 def test_a_funnel_without_its_first_step_has_no_shares() -> None:
     (series,) = funnel(Totals(events=5, views=0, carts=0, purchases=5))["series"]
     assert [point["label"]["formatter"] for point in series["data"]] == ["0", "0", "5"]
+
+
+def test_funnels_then_and_now_are_of_one_scale() -> None:
+    then, now = Totals(events=30, views=20, carts=5, purchases=1), Totals(events=300, views=200, carts=50, purchases=10)
+
+    assert funnel(then, longest=200)["xAxis"] == funnel(now, longest=200)["xAxis"] == funnel(now)["xAxis"]

@@ -92,7 +92,7 @@ def test_what_is_not_final_is_faint_and_the_own_period_does_not_stretch_the_scal
     options = heat_map(grid(WEEKS, IN_THE_LAST_WEEK), Unit.WEEK)
 
     final, faint = (dataset["source"] for dataset in options["dataset"])
-    assert final.rows()[:2] == [("0", "2026-03-02", 100.0, 4, 4), ("1", "2026-03-02", 25.0, 1, 4)]
+    assert final.rows()[:2] == [("0", "2026-03-02", 100.0, 4, 4, "100"), ("1", "2026-03-02", 25.0, 1, 4, "25.0")]
     assert faint.select("period", "cohort").rows() == [("2", "2026-03-02"), ("1", "2026-03-09"), ("0", "2026-03-16")]
     assert options["series"][1]["itemStyle"] == {"opacity": OPEN_OPACITY}
     assert options["visualMap"]["max"] == 50.0
