@@ -9,16 +9,14 @@ import streamlit as st
 from dashboard.words import COUNT
 
 MOST_IN_A_ROW: Final = 5
-"""Nine break evenly: five and four on a desktop."""
-NARROWEST_PX: Final = 151
-GAP_PX: Final = 20
-"""With these two, nine are three rows of three on a tablet, and two columns on a phone of 360 px. Four in a row, one
-left over, are met between 825 and 1,000 px only, where few screens are."""
+"""Nine break evenly so on a desktop: five of events, and then four."""
+NARROWEST_PX: Final = 150
+"""Two beside each other on a phone of 360 px."""
 
 
 def figures() -> st.delta_generator.DeltaGenerator:
     """Within it, each `figure` is a card."""
-    return st.grid(MOST_IN_A_ROW, min_column_width=NARROWEST_PX, gap=GAP_PX)
+    return st.grid(MOST_IN_A_ROW, min_column_width=NARROWEST_PX)
 
 
 def figure(
