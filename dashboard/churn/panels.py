@@ -25,7 +25,7 @@ from dashboard.database import TEXT_SHOWN
 from dashboard.figures import figure, figures
 from dashboard.scoring import Metric, Model
 from dashboard.user.links import remember
-from dashboard.words import COUNT, height, moment, per_cent, share, shortened
+from dashboard.words import COUNT, PER_CENT, height, moment, per_cent, share, shortened
 from lakehouse.contracts import SIMULATED_MODEL
 
 USERS: Final = "users"
@@ -131,7 +131,9 @@ def users(dsn: str, wanted: Filter, number: int) -> None:
         st.caption("No users on this page." if number > 1 else "No such users.")
     else:
         shown = found.with_columns(
-            found["user_id"].str.slice(0, TEXT_SHOWN), found["model_version"].str.slice(0, TEXT_SHOWN)
+            found["user_id"].str.slice(0, TEXT_SHOWN),
+            found["model_version"].str.slice(0, TEXT_SHOWN),
+            found["churn_probability"] * 100,
         )
         st.dataframe(
             shown,
@@ -144,7 +146,7 @@ def users(dsn: str, wanted: Filter, number: int) -> None:
             column_config={
                 "user_id": st.column_config.TextColumn("User", pinned=True, width="medium"),
                 "churn_probability": st.column_config.ProgressColumn(
-                    "Probability", format="percent", min_value=0, max_value=1, width=PROBABILITY_PX
+                    "Probability", format=PER_CENT, min_value=0, max_value=100, width=PROBABILITY_PX
                 ),
                 "churned": st.column_config.CheckboxColumn("At risk", width="small"),
                 "reasons": st.column_config.TextColumn(

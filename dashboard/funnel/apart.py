@@ -89,7 +89,7 @@ def by_value(values: pl.DataFrame, counted: Counted, key: str) -> None:
         )
     rows = _value_rows(values, counted)
     st.dataframe(
-        rows.with_columns(100 * pl.col(_RATIOS)),
+        rows.with_columns(pl.col(_RATIOS) * 100),
         hide_index=True,
         placeholder="—",
         column_config={
