@@ -25,6 +25,9 @@ from lakehouse.errors import LakehouseError
 MAX_LINE_CHARS: Final = 1_048_576
 """Longest line that is looked at: a longer one could not be a Kafka message, and must not fill the memory."""
 
+BYTE_ORDER_MARK: Final = "\ufeff"
+"""Before the first line of what some programs write as UTF-8."""
+
 EMPTY_LINE: Final = "empty line"
 NOT_UTF8: Final = "not UTF-8"
 NOT_CSV: Final = "not CSV"
@@ -145,7 +148,7 @@ def _opened(path: Path) -> io.TextIOWrapper:
     except OSError as error:
         raise LakehouseError(f"{path}: cannot be read: {error.strerror or error}") from None
     # Bytes that are not UTF-8 come through as surrogates, so that one bad line is refused, not the file.
-    return io.TextIOWrapper(cast(IO[bytes], raw), encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+    return io.TextIOWrapper(cast(IO[bytes], raw), encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
 def _physical_lines(path: Path, file: io.TextIOWrapper, read: int) -> Iterator[str]:
@@ -156,6 +159,11 @@ def _physical_lines(path: Path, file: io.TextIOWrapper, read: int) -> Iterator[s
         while line := readline(MAX_LINE_CHARS):
             if len(line) == MAX_LINE_CHARS:
                 _skip_to_end_of_line(line, readline)
+            if number == 0:
+                # Not by utf-8-sig: a file that ends within what begins like the mark would lose its only line.
+                line = line.removeprefix(BYTE_ORDER_MARK)
+                if not line:
+                    return
             number += 1
             yield line
     except (EOFError, OSError, zlib.error, ValueError) as error:
